@@ -1,1 +1,7 @@
-//! x
+//! jtwbuild: a content-addressed build-graph engine that turns sets of OCaml packages into browser
+//! REPLs.
+
+pub mod outcome;
+pub mod request;
+pub mod source;
+pub mod store;
