@@ -26,6 +26,7 @@ const isEndOfPhrase = (code) => code.endsWith(";;");
 export class OcamlWorker {
   #worker;
   #timeout;
+  #initTimeout;
   #onOutputAt;
   #blobUrl;
   #nextCell = 1;
@@ -35,11 +36,14 @@ export class OcamlWorker {
 
   /**
    * @param {string} workerUrl address of worker.js (another origin is allowed)
-   * @param {{timeout?: number, onOutputAt?: (message: object) => void}} options
-   *   timeout in milliseconds for every request, 30000 unless given
+   * @param {{timeout?: number, initTimeout?: number,
+   *          onOutputAt?: (message: object) => void}} options
+   *   timeout in milliseconds for every request, 30000 unless given;
+   *   initTimeout for `init` alone
    */
-  constructor(workerUrl, { timeout, onOutputAt } = {}) {
+  constructor(workerUrl, { timeout, initTimeout, onOutputAt } = {}) {
     this.#timeout = timeout || 30000;
+    this.#initTimeout = initTimeout || this.#timeout;
     this.#onOutputAt = onOutputAt ?? (() => {});
     const url = new URL(workerUrl, globalThis.location?.href);
     const base = new URL(".", url).href.replace(/\/$/, "");
@@ -169,7 +173,7 @@ export class OcamlWorker {
       const timer = setTimeout(() => {
         this.#pending.delete(key);
         reject(new Error(key === "init" ? "Initialisation timeout" : "Request timeout"));
-      }, this.#timeout);
+      }, key === "init" ? this.#initTimeout : this.#timeout);
       this.#pending.set(key, Object.assign(extra, { resolve, reject, timer }));
       this.#worker.postMessage(JSON.stringify(message));
     });

@@ -417,7 +417,7 @@ await check("page: a package is required by a click", async () => {
   await repl.locator("#packages button", { hasText: /^fmt$/ }).click();
   await repl.keyboard.press("Enter");
   await repl.waitForFunction(() => document.body.dataset.state === "ready");
-  await type('Fmt.str "%a" Fmt.(list ~sep:comma int) [1; 2; 3];;', '"1, 2, 3"');
+  await type('Fmt.str "%a" Fmt.(list ~sep:(any " + ") int) [1; 2; 3];;', '"1 + 2 + 3"');
 }, ["fmt"]);
 
 await check("page: history", async () => {
