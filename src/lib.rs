@@ -2,6 +2,7 @@
 //! REPLs.
 
 pub mod findlib;
+pub mod install;
 pub mod outcome;
 pub mod request;
 pub mod source;
