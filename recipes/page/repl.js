@@ -132,8 +132,8 @@ function addValue(text) {
 
 // What is on stderr may come from the type checker or from the program itself.
 function addErrors(text) {
-  if (/^(Error|Syntax error)\b/m.test(text)) addBlock("error", "Error", text);
-  else if (/^(Warning|Alert) /m.test(text)) addBlock("warning", "Warning", text);
+  if (/^Error\b/m.test(text)) addBlock("error", "Error", text);
+  else if (/^(Note:|Warning |Alert )/m.test(text)) addBlock("warning", "Warning", text);
   else addBlock("stderr", "Printed to stderr", text);
 }
 
@@ -156,6 +156,8 @@ async function run() {
       current.firstChild.after(block);
     }
     if (stderr !== "") addErrors(stderr);
+    const required = /^#require\s+"([^"]*)"/.exec(code);
+    if (required && current.childElementCount === 1) addBlock("quiet", "", `Loaded ${required[1]}.`);
   } catch (error) {
     addBlock("error", "Error", error.message);
   }

@@ -361,6 +361,19 @@ await check("init fails clearly: index, library, standard library", async () => 
   stop(stdlib.message, "standard library");
 });
 
+await check("the worker finds its place without being told, and takes an absolute index", async () => {
+  const answer = await page.evaluate(
+    ([workerUrl, index]) =>
+      new Promise((resolve) => {
+        const worker = new Worker(workerUrl);
+        worker.onmessage = (e) => resolve(JSON.parse(e.data));
+        worker.postMessage(JSON.stringify({ type: "init", findlib_index: index }));
+      }),
+    [workerUrl, indexUrl.href],
+  );
+  assert.deepEqual(answer, { type: "ready" });
+});
+
 await check("nothing failed behind the scenes", async () => assert.deepEqual(pageErrors, []));
 await page.close();
 
@@ -436,12 +449,37 @@ await check("page: completion with Tab", async () => {
   await input.fill("");
 });
 
+await check("page: completion counts what comes before it rightly", async () => {
+  await input.fill('"😀é" ^ String.escap');
+  await input.press("Tab");
+  await repl.waitForFunction(() => document.getElementById("input").value.endsWith("escaped"));
+  assert.equal(await input.inputValue(), '"😀é" ^ String.escaped');
+  await input.fill("");
+});
+
+await check("page: a program that does not end can be stopped", async () => {
+  await input.fill("while true do () done;;");
+  await input.press("Enter");
+  await repl.locator("#stop").click();
+  await repl.waitForFunction(() => document.body.dataset.state === "ready", null, { timeout: 60000 });
+  await type("3 * 4;;", "- : int = 12");
+});
+
 await check("page: an index that is not there gives a readable error", async () => {
   const lost = await context.newPage();
   await lost.goto(new URL("./?index=/no/such/findlib_index.json", site).href);
   await lost.waitForFunction(() => document.body.dataset.state === "failed", null, { timeout: 60000 });
   stop(await lost.locator("#status").innerText(), "/no/such/findlib_index.json");
   await lost.close();
+});
+
+await check("page: without the mouse", async () => {
+  await input.focus();
+  await input.fill("abc");
+  await input.press("Escape");
+  await input.press("Tab");
+  assert.notEqual(await repl.evaluate(() => document.activeElement.id), "input");
+  await input.fill("");
 });
 
 await check("page: no errors in the console", async () => assert.deepEqual(consoleErrors, []));

@@ -73,6 +73,26 @@ let run env code ~on_phrase =
     Buffer.add_string stderr_text (describe exn);
     Buffer.add_char stderr_text '\n'
   in
+  let notices () =
+    List.iter
+      (fun text -> Buffer.add_string stderr_text (text ^ "\n"))
+      (Jtw_libs.take_notices ())
+  in
+  let execute (phrase : Parsetree.toplevel_phrase) =
+    match phrase with
+    | Ptop_def _ -> Toploop.execute_phrase true ppf phrase
+    | Ptop_dir _ ->
+        (* directives answer on the standard formatter *)
+        let std = Format.std_formatter in
+        Format.pp_print_flush std ();
+        let before = Format.pp_get_formatter_out_functions std () in
+        Format.pp_set_formatter_output_functions std (Buffer.add_substring answer) ignore;
+        Fun.protect
+          (fun () -> Toploop.execute_phrase true ppf phrase)
+          ~finally:(fun () ->
+            Format.pp_print_flush std ();
+            Format.pp_set_formatter_out_functions std before)
+  in
   let rec phrases () =
     let start = lexbuf.Lexing.lex_curr_p.pos_cnum in
     let snapshot = Btype.snapshot () in
@@ -84,10 +104,11 @@ let run env code ~on_phrase =
         Btype.backtrack snapshot;
         if lexbuf.Lexing.lex_curr_p.pos_cnum > start then phrases ()
     | phrase ->
-        (match Toploop.execute_phrase true ppf phrase with
+        (match execute phrase with
         | (_ : bool) ->
             flush_all_output ();
             Format.pp_print_flush ppf ();
+            notices ();
             on_phrase ~loc:(phrase_end lexbuf phrase) (take answer)
         | exception exn ->
             Format.pp_print_flush ppf ();
@@ -109,11 +130,27 @@ let directives () =
     (Toploop.Directive_string
        (fun names -> List.iter Jtw_libs.require (Jtw_meta.words names)))
     { section = "Loading code"; doc = "Load a library of this universe and what it needs." };
-  let unusable name =
-    Toploop.add_directive name
-      (Toploop.Directive_none
-         (fun () ->
-           raise (Jtw_libs.Error (Printf.sprintf "#%s has no meaning in a browser." name))))
-      { section = "General"; doc = "Not available in a browser." }
+  let refuse name _ =
+    raise (Jtw_libs.Error (Printf.sprintf "#%s is not available in a browser." name))
   in
-  unusable "quit"
+  let replace name directive =
+    (Hashtbl.remove [@alert "-deprecated"] [@warning "-3"])
+      (Toploop.directive_info_table [@alert "-deprecated"] [@warning "-3"]) name;
+    Toploop.add_directive name directive
+      { section = "Not available in a browser"; doc = "Answers with an error." }
+  in
+  List.iter
+    (fun name -> replace name (Toploop.Directive_none (refuse name)))
+    [ "quit"; "exit"; "untrace_all" ];
+  List.iter
+    (fun name -> replace name (Toploop.Directive_ident (refuse name)))
+    [ "trace"; "untrace" ];
+  List.iter
+    (fun name -> replace name (Toploop.Directive_string (refuse name)))
+    [ "ppx"; "use_output" ]
+
+(* [exit] reaches a global called "quit" if there is one. *)
+let survive_exit () =
+  Js.Unsafe.set Js.Unsafe.global (Js.string "quit")
+    (Js.wrap_callback (fun (code : int) : unit ->
+         failwith (Printf.sprintf "exit %d: a toplevel in a browser does not end" code)))

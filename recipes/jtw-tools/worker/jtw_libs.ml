@@ -185,35 +185,52 @@ let unknown name =
 
 (* ---- require ---------------------------------------------------------- *)
 
-(* Linked into this worker for its own needs: importing a second toplevel would
-   replace the one that is running. *)
-let never_imported = [ "stdlib"; "compiler-libs.toplevel"; "js_of_ocaml-toplevel" ]
+(* Parts of the toplevel that is running: a second copy would take its place. *)
+let refused = [ "compiler-libs.toplevel"; "js_of_ocaml-toplevel"; "js_of_ocaml-toplevel.common" ]
 
-let import library archive =
+(* What the user should know about libraries that did load; taken by the
+   evaluation that asked for them. *)
+let notices : string list ref = ref []
+
+let take_notices () =
+  let l = List.rev !notices in
+  notices := [];
+  l
+
+let enumerate names =
+  let n = List.length names in
+  let shown = List.filteri (fun i _ -> i < 8) names in
+  String.concat ", " shown
+  ^ if n > 8 then Printf.sprintf " and %d more" (n - 8) else ""
+
+let import library ~missing archive =
   let url =
     Jtw_net.resolve ~against:library.directory
       (Filename.remove_extension archive ^ ".cma.js")
   in
   match Jtw_net.import_script url with
   | Ok () -> ()
+  | Error e when missing <> [] ->
+      error
+        "library %S cannot run in a browser: nothing here provides its C primitives %s (%s)"
+        library.name (enumerate missing) e
   | Error e -> error "library %S could not be loaded from %s: %s" library.name url e
 
 let load library =
   let url = Jtw_net.resolve ~against:library.directory "dynamic_cmis.json" in
+  if List.mem library.name refused then
+    error "library %S is part of the toplevel itself and cannot be loaded into it" library.name;
   match Jtw_cmis.describe url with
   | Error _ when library.archives = [] -> ()
   | Error e -> error "library %S: %s" library.name e
-  | Ok { set; missing_primitives } ->
-      (match missing_primitives with
-      | [] -> ()
-      | l ->
-          error
-            "library %S cannot run in a browser: nothing here provides its C primitive%s %s"
-            library.name
-            (if List.length l = 1 then "" else "s")
-            (String.concat ", " l));
-      if not (List.mem library.name never_imported) then
-        List.iter (import library) library.archives;
+  | Ok { set; missing_primitives = missing } ->
+      List.iter (import library ~missing) library.archives;
+      if missing <> [] && library.archives <> [] then
+        notices :=
+          Printf.sprintf
+            "Note: library %S works only in part, nothing here provides its C primitives %s."
+            library.name (enumerate missing)
+          :: !notices;
       Jtw_cmis.add set
 
 (* Depth first, every library once in the worker's life. A library counts as

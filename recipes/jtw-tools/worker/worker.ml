@@ -26,7 +26,8 @@ let initialize ~requires ~stdlib_dcs ~index =
     set_up := true
   end;
   Jtw_libs.load_index (Jtw_net.from_base index);
-  List.iter Jtw_libs.require requires
+  List.iter Jtw_libs.require requires;
+  List.iter Jtw_net.log (Jtw_libs.take_notices ())
 
 let environment id =
   if not !set_up then failwith "the worker is not initialised: send \"init\" first";
@@ -86,5 +87,6 @@ let () =
   Clflags.color := Some Misc.Color.Never;
   Location.report_printer := (fun () -> Location.batch_mode_printer);
   Jtw_eval.capture ();
+  Jtw_eval.survive_exit ();
   Jtw_cmis.install_hook ();
   Worker.set_onmessage on_message
