@@ -106,7 +106,7 @@ async function start() {
   } catch (error) {
     worker?.terminate();
     worker = null;
-    setState("failed", error.message);
+    setState("failed", "Could not start");
     const problem = element("p", "problem", `The toplevel could not be started. ${error.message}`);
     transcript.append(problem);
     scrollToEnd();

@@ -469,7 +469,7 @@ await check("page: an index that is not there gives a readable error", async () 
   const lost = await context.newPage();
   await lost.goto(new URL("./?index=/no/such/findlib_index.json", site).href);
   await lost.waitForFunction(() => document.body.dataset.state === "failed", null, { timeout: 60000 });
-  stop(await lost.locator("#status").innerText(), "/no/such/findlib_index.json");
+  stop(await lost.locator(".problem").innerText(), "/no/such/findlib_index.json");
   await lost.close();
 });
 

@@ -186,7 +186,8 @@ let unknown name =
 (* ---- require ---------------------------------------------------------- *)
 
 (* Parts of the toplevel that is running: a second copy would take its place. *)
-let refused = [ "compiler-libs.toplevel"; "js_of_ocaml-toplevel"; "js_of_ocaml-toplevel.common" ]
+let refused =
+  [ "compiler-libs.toplevel"; "js_of_ocaml-compiler.dynlink"; "js_of_ocaml-toplevel"; "js_of_ocaml-toplevel.common" ]
 
 (* What the user should know about libraries that did load; taken by the
    evaluation that asked for them. *)
