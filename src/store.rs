@@ -1,14 +1,43 @@
-//! The store: trees, layers, archives, and how they are published.
+//! The store: content under its hash, the record of what made it, and the caches beside them.
+//!
+//! ```text
+//! format                      the version of this layout
+//! files/<xx>/<blob>[.x]       the bytes of every file once, hard-linked into the trees
+//! trees/<treehash>/           outputs
+//! manifests/<treehash>        a tree's names and hashes (a cache: can be made from the tree)
+//! layers/<kind>-<buildkey>/   layer.json (document, outcome, tree), build.log
+//! archives/sha256/<xx>/<sum>  downloaded files, in the layout of opam's caches
+//! plans/                      caches keyed by plans (deletable)
+//! roots/                      what gc must keep
+//! interrupted/                logs of runs that ended without a verdict
+//! locks/  tmp/
+//! ```
+//!
+//! *The name is the record*: something is in the store exactly when its name is, and the name
+//! appears by one rename after everything below it has been flushed.
 
+pub mod disk;
+pub mod facts;
+pub mod key;
+pub mod layer;
+pub mod staging;
 pub mod tree;
 
-use std::io::Read;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use thiserror::Error;
 
-use self::tree::{BlobHash, File, Tree, TreeHash};
+use self::disk::{RangeLock, Sharing};
+use self::key::BuildKey;
+use self::staging::Staging;
+use self::tree::{BlobHash, File, Node, RelPath, Tree, TreeError, TreeHash};
+use crate::source::Sha256;
+
+/// The layout that this version reads and writes.
+const FORMAT: &str = "jtwbuild store 1\n";
 
 /// Trouble with the store, always with the operation and the path that met it.
 #[derive(Debug, Error)]
@@ -16,62 +45,269 @@ pub enum StoreError {
     /// The operating system refused or failed an operation.
     #[error("cannot {operation} `{}`: {source}", path.display())]
     Io { operation: &'static str, path: PathBuf, source: std::io::Error },
+    /// The directory is a store of another version, or something else.
+    #[error("`{}` is not a store that this version can use: its format is `{found}`", path.display())]
+    Format { path: PathBuf, found: String },
+    /// A tree refers to bytes that are not here.
+    #[error("the store has no file {0}")]
+    MissingBlob(BlobHash),
+    /// No such tree is here.
+    #[error("the store has no {0}")]
+    MissingTree(TreeHash),
+    /// Something in the store is not what its name says.
+    #[error("`{}` is damaged: {reason}", path.display())]
+    Damaged { path: PathBuf, reason: String },
+    /// What was to be stored is not a valid tree.
+    #[error("`{path}` cannot be stored: {source}")]
+    Tree { path: String, source: TreeError },
 }
 
-/// An opened store.
+impl StoreError {
+    /// Whether the disk (or the quota) is full.
+    pub fn is_no_space(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
+}
+
+/// An opened store. Any number of processes and threads may use one at the same time.
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
+    /// Held, shared, as long as the store is open: excludes cleaning.
+    _in_use: RangeLock,
+    scratch: OnceLock<Scratch>,
+    trees: Mutex<HashMap<TreeHash, Arc<Tree>>>,
 }
 
-/// Files on their way into the store; removed when dropped without being published.
+/// This process's own directory below `tmp/`, removed when the store is closed.
 #[derive(Debug)]
-pub struct Staging {
+struct Scratch {
     directory: PathBuf,
+    _alive: RangeLock,
 }
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What stays is removed by the next process that opens scratch space here.
+        let _ = disk::remove_tree(&self.directory);
+        let _ = disk::remove_file(&self.directory.with_extension("lock"));
+    }
+}
+
+/// The lock of one build key, held while its node is decided.
+#[derive(Debug)]
+pub struct BuildLock(#[allow(dead_code, reason = "held for its drop")] RangeLock);
 
 impl Store {
-    /// Opens the store at `root`, making it when it is missing.
+    /// Opens the store at `root`, making it when it is missing. A store of a newer format, or a
+    /// directory that is something else, is refused.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        Ok(Self { root: root.to_owned() })
+        let format = root.join("format");
+        match disk::read_if_present(&format)? {
+            Some(found) if found == FORMAT.as_bytes() => {}
+            Some(found) => {
+                let found = String::from_utf8_lossy(&found).trim().to_owned();
+                return Err(StoreError::Format { path: root.to_owned(), found });
+            }
+            None => Self::create(root, &format)?,
+        }
+        let in_use = disk::lock(&root.join("locks/store"), 0, Sharing::Shared)?;
+        Ok(Self {
+            root: root.to_owned(),
+            _in_use: in_use,
+            scratch: OnceLock::new(),
+            trees: Mutex::new(HashMap::new()),
+        })
     }
 
-    /// The directory that holds the tree, as a lower layer for a sandbox. Read-only for everybody.
+    fn create(root: &Path, format: &Path) -> Result<(), StoreError> {
+        for name in [
+            "files",
+            "trees",
+            "manifests",
+            "layers",
+            "archives",
+            "plans",
+            "roots",
+            "interrupted",
+            "locks",
+            "tmp",
+        ] {
+            disk::make_directories(&root.join(name))?;
+        }
+        let draft = root.join(format!("tmp/format.{}", std::process::id()));
+        let mut file = disk::create_new(&draft)?;
+        disk::write_all(&mut file, &draft, FORMAT.as_bytes())?;
+        disk::sync(&file, &draft)?;
+        disk::rename_over(&draft, format)?;
+        disk::sync_directory(root)
+    }
+
+    /// Where the store is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A directory of the caches that may be deleted at any time.
+    pub fn plans(&self) -> PathBuf {
+        self.root.join("plans")
+    }
+
+    /// The directory that holds the tree, as a lower layer for a sandbox.
     pub fn tree_path(&self, tree: &TreeHash) -> PathBuf {
         self.root.join("trees").join(tree.to_hex())
     }
 
-    /// The tree of that name, read from its manifest (and kept in memory).
-    pub fn tree(&self, _tree: &TreeHash) -> Result<Arc<Tree>, StoreError> {
-        todo!("core")
+    /// Whether the tree is here.
+    pub fn has_tree(&self, tree: &TreeHash) -> bool {
+        disk::exists(&self.tree_path(tree))
+    }
+
+    /// The tree of that name, from its manifest; a missing or damaged manifest is made again from
+    /// the tree's files.
+    pub fn tree(&self, hash: &TreeHash) -> Result<Arc<Tree>, StoreError> {
+        if let Some(tree) = self.cache().get(hash) {
+            return Ok(Arc::clone(tree));
+        }
+        let manifest = self.root.join("manifests").join(hash.to_hex());
+        let known = disk::read_if_present(&manifest)?.and_then(|bytes| Tree::decode(&bytes).ok());
+        let tree = match known.filter(|tree| tree.hash() == *hash) {
+            Some(tree) => tree,
+            None => self.restore_manifest(hash, &manifest)?,
+        };
+        let tree = Arc::new(tree);
+        self.cache().insert(*hash, Arc::clone(&tree));
+        Ok(tree)
+    }
+
+    fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<TreeHash, Arc<Tree>>> {
+        self.trees.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn restore_manifest(&self, hash: &TreeHash, manifest: &Path) -> Result<Tree, StoreError> {
+        let path = self.tree_path(hash);
+        if !disk::exists(&path) {
+            return Err(StoreError::MissingTree(*hash));
+        }
+        let tree = staging::scan(&path)?;
+        if tree.hash() != *hash {
+            return Err(StoreError::Damaged { path, reason: format!("its content is {}", tree.hash()) });
+        }
+        self.write_whole(manifest, &tree.encode())?;
+        Ok(tree)
+    }
+
+    /// The path of a stored file's bytes.
+    pub fn file_path(&self, file: &File) -> PathBuf {
+        self.pooled(&file.blob, file.executable)
+    }
+
+    fn pooled(&self, blob: &BlobHash, executable: bool) -> PathBuf {
+        let hex = blob.to_hex();
+        let suffix = if executable { ".x" } else { "" };
+        self.root.join("files").join(&hex[..2]).join(format!("{}{suffix}", &hex[2..]))
     }
 
     /// The bytes of a stored file.
-    pub fn read(&self, _blob: &BlobHash) -> Result<Vec<u8>, StoreError> {
-        todo!("core")
+    pub fn read(&self, file: &File) -> Result<Vec<u8>, StoreError> {
+        disk::read_if_present(&self.file_path(file))?.ok_or(StoreError::MissingBlob(file.blob))
     }
 
-    /// Begins to take files in.
-    pub fn stage(&self) -> Result<Staging, StoreError> {
-        todo!("core")
+    /// The bytes of the file at `path` in `tree`, or `None` when there is no file.
+    pub fn read_in(&self, tree: &Tree, path: &RelPath) -> Result<Option<Vec<u8>>, StoreError> {
+        match tree.get(path) {
+            Some(Node::File(file)) => self.read(file).map(Some),
+            _ => Ok(None),
+        }
     }
 
-    /// Where the archive with this SHA-256 is or would be (the layout opam caches use).
-    pub fn archive_path(&self, sha256: &crate::source::Sha256) -> PathBuf {
+    /// Where the archive with this SHA-256 is or would be.
+    pub fn archive_path(&self, sha256: &Sha256) -> PathBuf {
         let hex = sha256.to_hex();
         self.root.join("archives/sha256").join(&hex[..2]).join(hex)
     }
+
+    /// A directory of this process for files on their way into the store, on the same file
+    /// system. Leftovers of processes that are gone are removed on the way.
+    pub fn scratch(&self) -> Result<&Path, StoreError> {
+        if let Some(scratch) = self.scratch.get() {
+            return Ok(&scratch.directory);
+        }
+        let made = self.make_scratch()?;
+        Ok(&self.scratch.get_or_init(|| made).directory)
+    }
+
+    fn make_scratch(&self) -> Result<Scratch, StoreError> {
+        let tmp = self.root.join("tmp");
+        let _one_at_a_time = disk::lock(&self.root.join("locks/store"), 1, Sharing::Exclusive)?;
+        self.remove_leftovers(&tmp)?;
+        let number = next_number();
+        let directory = tmp.join(format!("{}-{number}", std::process::id()));
+        let alive = disk::lock(&directory.with_extension("lock"), 0, Sharing::Exclusive)?;
+        disk::remove_tree(&directory)?;
+        disk::make_private_directory(&directory)?;
+        Ok(Scratch { directory, _alive: alive })
+    }
+
+    fn remove_leftovers(&self, tmp: &Path) -> Result<(), StoreError> {
+        for entry in disk::io("list", tmp, std::fs::read_dir(tmp))? {
+            let path = disk::io("list", tmp, entry)?.path();
+            let lock = path.with_extension("lock");
+            if disk::try_lock(&lock, 0, Sharing::Exclusive)?.is_some() {
+                disk::remove_tree(&path.with_extension(""))?;
+                disk::remove_file(&lock)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A path in the scratch directory that nobody else uses.
+    pub fn scratch_path(&self, what: &str) -> Result<PathBuf, StoreError> {
+        Ok(self.scratch()?.join(format!("{what}-{}", next_number())))
+    }
+
+    /// Begins to take files in.
+    pub fn stage(self: &Arc<Self>) -> Result<Staging, StoreError> {
+        Staging::new(self)
+    }
+
+    /// Writes a file that is replaced as a whole: readers see the old bytes or the new ones.
+    pub fn write_whole(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        let draft = self.scratch_path("whole")?;
+        let mut file = disk::create_new(&draft)?;
+        disk::write_all(&mut file, &draft, bytes)?;
+        disk::rename_over(&draft, path)
+    }
+
+    /// Waits until nobody else decides this key, and holds it. `waiting` is told, once, the
+    /// process that has it.
+    pub fn lock_build(&self, key: &BuildKey, waiting: &mut dyn FnMut(u32)) -> Result<BuildLock, StoreError> {
+        let path = self.root.join("locks/builds");
+        let (offset, note) = lock_place(key);
+        let held = match disk::try_lock(&path, offset, Sharing::Exclusive)? {
+            Some(lock) => lock,
+            None => {
+                waiting(disk::read_note(&path, note));
+                disk::lock(&path, offset, Sharing::Exclusive)?
+            }
+        };
+        disk::write_note(&held, note, &std::process::id().to_le_bytes());
+        Ok(BuildLock(held))
+    }
 }
 
-impl Staging {
-    /// Copies the bytes of `from` in, hashing them on the way, and says what the tree should hold
-    /// for them. May be called from several threads.
-    pub fn add(&self, _from: &mut dyn Read, _executable: bool) -> Result<File, StoreError> {
-        todo!("core")
-    }
+/// A number that this process has not used: a process may have a store open more than once.
+fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
 
-    /// Publishes `tree`, whose files are all in the store or added here.
-    pub fn publish(&self, _tree: &Tree) -> Result<TreeHash, StoreError> {
-        todo!("core {:?}", self.directory)
-    }
+/// The byte that stands for a key in the lock file, far beyond its end, and the place near its
+/// start where the holder leaves its process id.
+fn lock_place(key: &BuildKey) -> (i64, u64) {
+    let bytes = key.as_bytes();
+    let word = u64::from_le_bytes(bytes[..8].try_into().expect("a key has 32 bytes"));
+    let offset = i64::try_from(word >> 2).expect("62 bits fit") | (1 << 40);
+    (offset, (word & 0xffff) * 4)
 }

@@ -404,6 +404,15 @@ impl Tree {
         Ok(())
     }
 
+    /// The number of directories in it, itself included.
+    pub fn directory_count(&self) -> usize {
+        let below = self.entries.values().map(|node| match node {
+            Node::Directory(tree) => tree.directory_count(),
+            _ => 0,
+        });
+        1 + below.sum::<usize>()
+    }
+
     /// All regular files with their paths, in walk order.
     pub fn files(&self) -> Vec<(RelPath, File)> {
         let mut files = Vec::new();

@@ -1,0 +1,156 @@
+//! The memory of `PlanKey → BuildKey → TreeHash`, in one file that may be deleted at any time.
+//!
+//! The truth is the layers; this is a cache that makes a run with nothing to do cheap: one read of
+//! 100 bytes a node. Records are appended whole; a torn, damaged or foreign record is passed over.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use super::key::{BuildKey, PlanKey};
+use super::tree::TreeHash;
+use super::{StoreError, disk};
+
+const MAGIC: &[u8; 16] = b"jtwbuild facts 1";
+const RECORD: usize = 100;
+
+/// What is remembered of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fact {
+    pub build: BuildKey,
+    pub tree: TreeHash,
+}
+
+/// All remembered facts, read once; new ones are appended to the file as they come.
+#[derive(Debug)]
+pub struct Facts {
+    path: PathBuf,
+    by_plan: HashMap<PlanKey, Fact>,
+    by_build: HashMap<BuildKey, TreeHash>,
+    file: Mutex<Option<std::fs::File>>,
+}
+
+impl Facts {
+    /// Reads the file at `path`; a missing or unreadable one is an empty memory.
+    pub fn load(path: &Path) -> Self {
+        let bytes = disk::read_if_present(path).ok().flatten().unwrap_or_default();
+        let mut facts = Self {
+            path: path.to_owned(),
+            by_plan: HashMap::new(),
+            by_build: HashMap::new(),
+            file: Mutex::new(None),
+        };
+        let Some(records) = bytes.strip_prefix(MAGIC.as_slice()) else { return facts };
+        facts.by_plan.reserve(records.len() / RECORD);
+        facts.by_build.reserve(records.len() / RECORD);
+        for record in records.chunks_exact(RECORD) {
+            if let Some((plan, fact)) = decode(record) {
+                facts.by_plan.insert(plan, fact);
+                facts.by_build.insert(fact.build, fact.tree);
+            }
+        }
+        facts
+    }
+
+    /// What the node planned as `plan` came to the last time.
+    pub fn planned(&self, plan: &PlanKey) -> Option<Fact> {
+        self.by_plan.get(plan).copied()
+    }
+
+    /// The content that the node with this build key has.
+    pub fn built(&self, build: &BuildKey) -> Option<TreeHash> {
+        self.by_build.get(build).copied()
+    }
+
+    /// Remembers a fact for later runs.
+    pub fn remember(&self, plan: &PlanKey, fact: Fact) -> Result<(), StoreError> {
+        if self.by_plan.get(plan) == Some(&fact) {
+            return Ok(());
+        }
+        let mut guard = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let file = match &mut *guard {
+            Some(file) => file,
+            none => {
+                // After a torn write the records no longer line up: start over.
+                let fresh = disk::read_if_present(&self.path)?
+                    .is_none_or(|old| !old.starts_with(MAGIC) || (old.len() - MAGIC.len()) % RECORD != 0);
+                if fresh {
+                    disk::remove_file(&self.path)?;
+                }
+                let mut file = disk::open_append(&self.path)?;
+                if fresh {
+                    disk::write_all(&mut file, &self.path, MAGIC)?;
+                }
+                none.insert(file)
+            }
+        };
+        disk::io("write", &self.path, file.write_all(&encode(plan, fact)))
+    }
+}
+
+fn encode(plan: &PlanKey, fact: Fact) -> [u8; RECORD] {
+    let mut record = [0; RECORD];
+    record[..32].copy_from_slice(plan.as_bytes());
+    record[32..64].copy_from_slice(fact.build.as_bytes());
+    record[64..96].copy_from_slice(fact.tree.as_bytes());
+    let check = check(&record[..96]);
+    record[96..].copy_from_slice(&check);
+    record
+}
+
+fn decode(record: &[u8]) -> Option<(PlanKey, Fact)> {
+    let (body, sum) = record.split_at_checked(96)?;
+    if sum != check(body) {
+        return None;
+    }
+    let part = |at: usize| <[u8; 32]>::try_from(&body[at..at + 32]).ok();
+    let fact = Fact { build: BuildKey::from_bytes(part(32)?), tree: TreeHash::from_bytes(part(64)?) };
+    Some((PlanKey::from_bytes(part(0)?), fact))
+}
+
+/// FNV-1a over 64-bit words, folded: the hashes are checked where they are used, this only has to
+/// notice torn writes.
+fn check(body: &[u8]) -> [u8; 4] {
+    let mut sum = 0xcbf2_9ce4_8422_2325_u64;
+    for word in body.chunks_exact(8) {
+        let word = u64::from_le_bytes(word.try_into().expect("chunks of eight bytes"));
+        sum = (sum ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
+    }
+    let bytes = (sum ^ (sum >> 32)).to_le_bytes();
+    [bytes[0], bytes[1], bytes[2], bytes[3]]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(byte: u8) -> (PlanKey, Fact) {
+        let fact =
+            Fact { build: BuildKey::from_bytes([byte + 1; 32]), tree: TreeHash::from_bytes([byte + 2; 32]) };
+        (PlanKey::from_bytes([byte; 32]), fact)
+    }
+
+    #[test]
+    fn facts_survive_and_damage_is_passed_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("facts");
+        let facts = Facts::load(&path);
+        for byte in [1, 50, 100] {
+            let (plan, fact) = sample(byte);
+            facts.remember(&plan, fact).unwrap();
+        }
+        let mut bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes.len(), MAGIC.len() + 3 * RECORD);
+        bytes[MAGIC.len() + RECORD + 7] ^= 1;
+        bytes.truncate(bytes.len() - 1);
+        std::fs::write(&path, &bytes).unwrap();
+        let facts = Facts::load(&path);
+        assert_eq!(facts.planned(&sample(1).0), Some(sample(1).1));
+        assert_eq!(facts.built(&sample(1).1.build), Some(sample(1).1.tree));
+        assert_eq!(facts.planned(&sample(50).0), None);
+        assert_eq!(facts.planned(&sample(100).0), None);
+        std::fs::write(&path, b"something else").unwrap();
+        assert_eq!(Facts::load(&path).planned(&sample(1).0), None);
+    }
+}

@@ -1,0 +1,291 @@
+//! `Staging`: files on their way into the store, and the publication of trees made of them.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::disk::{self, Directory};
+use super::tree::{BlobHash, File, LinkTarget, Name, Node, RelPath, Tree, TreeError, TreeHash};
+use super::{Store, StoreError};
+
+/// Files up to this size, in bytes, are hashed before they are written, so that known ones cost no
+/// write.
+const SMALL: usize = 128 * 1024;
+
+/// From this many files or directories on, one flush of the file system is cheaper than one of
+/// each.
+const MANY: usize = 6;
+
+/// Files on their way into the store. Dropped, it leaves nothing behind but what was published.
+#[derive(Debug)]
+pub struct Staging {
+    store: Arc<Store>,
+    directory: PathBuf,
+    files: Mutex<HashMap<(BlobHash, bool), PathBuf>>,
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // Leftovers are in this process's scratch directory, which is removed at the end anyway.
+        let _ = disk::remove_tree(&self.directory);
+    }
+}
+
+impl Staging {
+    pub(super) fn new(store: &Arc<Store>) -> Result<Self, StoreError> {
+        let directory = store.scratch_path("stage")?;
+        disk::make_private_directory(&directory)?;
+        Ok(Self { store: Arc::clone(store), directory, files: Mutex::default() })
+    }
+
+    /// Copies the bytes of `from` in, hashing them on the way, and says what a tree should hold
+    /// for them. The stored file is always one that the store made itself. May be called from
+    /// several threads.
+    pub fn add(&self, from: &mut dyn Read, executable: bool) -> Result<File, StoreError> {
+        let mut head = vec![0; SMALL];
+        let mut filled = 0;
+        while filled < SMALL {
+            match disk::read_some(from, &self.directory, &mut head[filled..])? {
+                0 => return self.add_bytes(&head[..filled], executable),
+                count => filled += count,
+            }
+        }
+        self.add_large(&head, from, executable)
+    }
+
+    /// Takes `bytes` in as a file.
+    pub fn add_bytes(&self, bytes: &[u8], executable: bool) -> Result<File, StoreError> {
+        let blob = BlobHash::from_bytes(*blake3::hash(bytes).as_bytes());
+        let file = File { blob, size: bytes.len() as u64, executable };
+        if !self.knows(&file) {
+            let path = self.fresh_path();
+            let mut draft = disk::create_new(&path)?;
+            disk::write_all(&mut draft, &path, bytes)?;
+            disk::finish_file(&draft, &path, executable)?;
+            self.keep(&file, path)?;
+        }
+        Ok(file)
+    }
+
+    fn add_large(&self, head: &[u8], rest: &mut dyn Read, executable: bool) -> Result<File, StoreError> {
+        let path = self.fresh_path();
+        let mut draft = disk::create_new(&path)?;
+        let mut hasher = blake3::Hasher::new();
+        let mut buffer = head.to_vec();
+        let (mut size, mut count) = (0, head.len());
+        while count > 0 {
+            hasher.update(&buffer[..count]);
+            disk::write_all(&mut draft, &path, &buffer[..count])?;
+            size += count as u64;
+            count = disk::read_some(rest, &path, &mut buffer)?;
+        }
+        disk::finish_file(&draft, &path, executable)?;
+        let file = File { blob: BlobHash::from_bytes(*hasher.finalize().as_bytes()), size, executable };
+        if self.knows(&file) {
+            disk::remove_file(&path)?
+        } else {
+            self.keep(&file, path)?
+        }
+        Ok(file)
+    }
+
+    fn fresh_path(&self) -> PathBuf {
+        self.directory.join(super::next_number().to_string())
+    }
+
+    fn files(&self) -> std::sync::MutexGuard<'_, HashMap<(BlobHash, bool), PathBuf>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn knows(&self, file: &File) -> bool {
+        self.files().contains_key(&(file.blob, file.executable)) || disk::exists(&self.store.file_path(file))
+    }
+
+    fn keep(&self, file: &File, path: PathBuf) -> Result<(), StoreError> {
+        match self.files().insert((file.blob, file.executable), path) {
+            Some(twin) => disk::remove_file(&twin),
+            None => Ok(()),
+        }
+    }
+
+    /// The bytes of a file that was added here or is in the store.
+    pub fn read(&self, file: &File) -> Result<Vec<u8>, StoreError> {
+        let staged = self.files().get(&(file.blob, file.executable)).cloned();
+        let path = staged.unwrap_or_else(|| self.store.file_path(file));
+        disk::read_if_present(&path)?.ok_or(StoreError::MissingBlob(file.blob))
+    }
+
+    /// Publishes `tree`, whose files must be in the store or have been added here. When it returns,
+    /// the tree survives a power cut; before, nothing of it can be seen under its name.
+    pub fn publish(&self, tree: &Tree) -> Result<TreeHash, StoreError> {
+        let hash = tree.hash();
+        if self.store.has_tree(&hash) {
+            return Ok(hash);
+        }
+        let files = tree.files();
+        self.pool(&files)?;
+        let draft = self.directory.join(format!("tree-{}", super::next_number()));
+        let flush_each = tree.directory_count() < MANY;
+        disk::make_private_directory(&draft)?;
+        let top = Directory::open(&draft)?;
+        self.fill(&top, tree, &draft, flush_each)?;
+        if !flush_each {
+            disk::sync_file_system(&draft)?;
+        }
+        disk::open_to_readers(&draft)?;
+        self.store.write_whole(&self.store.root().join("manifests").join(hash.to_hex()), &tree.encode())?;
+        // Losing the race to an equal tree is success: the draft goes with the staging directory.
+        if disk::rename_new(&draft, &self.store.tree_path(&hash))? {
+            disk::sync_directory(&self.store.root().join("trees"))?;
+        }
+        Ok(hash)
+    }
+
+    /// Flushes the staged files of a tree, then gives them their names in the pool.
+    fn pool(&self, files: &[(RelPath, File)]) -> Result<(), StoreError> {
+        let mut staged = self.files();
+        let mut wanted = Vec::new();
+        for (_, file) in files {
+            if let Some(path) = staged.remove(&(file.blob, file.executable)) {
+                wanted.push((*file, path));
+            }
+        }
+        drop(staged);
+        if wanted.len() < MANY {
+            for (_, path) in &wanted {
+                disk::sync(&disk::io("open", path, std::fs::File::open(path))?, path)?;
+            }
+        } else {
+            disk::sync_file_system(&self.directory)?;
+        }
+        for (file, path) in &wanted {
+            let pooled = self.store.file_path(file);
+            if let Some(parent) = pooled.parent().filter(|parent| !disk::exists(parent)) {
+                disk::make_directories(parent)?;
+            }
+            if !disk::rename_new(path, &pooled)? {
+                disk::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fill(&self, into: &Directory, tree: &Tree, at: &Path, flush: bool) -> Result<(), StoreError> {
+        use std::os::unix::ffi::OsStrExt;
+        for (name, node) in tree.entries() {
+            let bytes = name.as_bytes();
+            let whole = at.join(std::ffi::OsStr::from_bytes(bytes));
+            match node {
+                Node::Directory(below) => {
+                    let directory = into.make(bytes, &whole)?;
+                    self.fill(&directory, below, &whole, flush)?;
+                }
+                Node::Link(target) => into.link_to(bytes, target.as_bytes(), &whole)?,
+                Node::File(file) => {
+                    let pooled = self.store.file_path(file);
+                    into.add_file(bytes, &pooled, file.executable, &whole).map_err(|error| match error {
+                        StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                            StoreError::MissingBlob(file.blob)
+                        }
+                        other => other,
+                    })?;
+                }
+            }
+        }
+        into.finish(flush, at)
+    }
+
+    /// Copies a directory of the host in, or one file under its own name. Links stay links;
+    /// anything that is neither file, link nor directory is an error, as is a file that changes
+    /// while it is read.
+    pub fn add_path(&self, path: &Path) -> Result<Tree, StoreError> {
+        read_host(path, &mut |file, path, executable| {
+            let before = disk::io("read", path, file.metadata())?;
+            let added = self.add(file, executable)?;
+            let after = disk::io("read", path, file.metadata())?;
+            if added.size == before.len() && before.modified().ok() == after.modified().ok() {
+                Ok(added)
+            } else {
+                Err(StoreError::Damaged {
+                    path: path.to_owned(),
+                    reason: "it changed while it was read".into(),
+                })
+            }
+        })
+    }
+}
+
+/// The tree that a directory of the host holds (or one file under its own name), without copying
+/// anything.
+pub fn scan(path: &Path) -> Result<Tree, StoreError> {
+    read_host(path, &mut |file, path, executable| {
+        let mut hasher = blake3::Hasher::new();
+        disk::io("read", path, hasher.update_reader(&mut *file).map(|_| ()))?;
+        let (blob, size) = (BlobHash::from_bytes(*hasher.finalize().as_bytes()), hasher.count());
+        Ok(File { blob, size, executable })
+    })
+}
+
+type TakeFile<'a> = dyn FnMut(&mut std::fs::File, &Path, bool) -> Result<File, StoreError> + 'a;
+
+fn read_host(path: &Path, take: &mut TakeFile<'_>) -> Result<Tree, StoreError> {
+    use std::os::unix::ffi::OsStrExt;
+    let metadata = disk::io("read", path, std::fs::metadata(path))?;
+    if metadata.is_dir() {
+        return read_directory(path, take, 0);
+    }
+    let mut tree = Tree::default();
+    let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+    let name = Name::new(name).map_err(|source| not_storable(path, source))?;
+    let node = read_node(path, &metadata, take, 0)?;
+    tree.insert(&RelPath::default().join(name), node).map_err(|source| not_storable(path, source))?;
+    Ok(tree)
+}
+
+fn read_directory(path: &Path, take: &mut TakeFile<'_>, depth: usize) -> Result<Tree, StoreError> {
+    use std::os::unix::ffi::OsStrExt;
+    if depth > super::tree::MAX_DEPTH {
+        return Err(not_storable(path, TreeError::TooDeep(path.display().to_string())));
+    }
+    let mut tree = Tree::default();
+    for entry in disk::io("list", path, std::fs::read_dir(path))? {
+        let entry = disk::io("list", path, entry)?;
+        let whole = entry.path();
+        let name = Name::new(entry.file_name().as_bytes()).map_err(|source| not_storable(&whole, source))?;
+        let metadata = disk::io("read", &whole, entry.metadata())?;
+        let node = read_node(&whole, &metadata, take, depth)?;
+        tree.insert(&RelPath::default().join(name), node).map_err(|source| not_storable(&whole, source))?;
+    }
+    Ok(tree)
+}
+
+fn read_node(
+    path: &Path,
+    metadata: &std::fs::Metadata,
+    take: &mut TakeFile<'_>,
+    depth: usize,
+) -> Result<Node, StoreError> {
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::PermissionsExt;
+    if metadata.is_dir() {
+        return Ok(Node::Directory(Arc::new(read_directory(path, take, depth + 1)?)));
+    }
+    if metadata.is_symlink() {
+        let target = disk::io("read", path, std::fs::read_link(path))?;
+        let target =
+            LinkTarget::new(target.as_os_str().as_bytes()).map_err(|source| not_storable(path, source))?;
+        return Ok(Node::Link(target));
+    }
+    if !metadata.is_file() {
+        let reason = "it is neither a file, a link nor a directory".into();
+        return Err(StoreError::Damaged { path: path.to_owned(), reason });
+    }
+    let executable = metadata.permissions().mode() & 0o100 != 0;
+    let mut file = disk::io("open", path, std::fs::File::open(path))?;
+    take(&mut file, path, executable).map(Node::File)
+}
+
+fn not_storable(path: &Path, source: TreeError) -> StoreError {
+    StoreError::Tree { path: path.display().to_string(), source }
+}
