@@ -1,6 +1,7 @@
 //! jtwbuild: a content-addressed build-graph engine that turns sets of OCaml packages into browser
 //! REPLs.
 
+pub mod fetch;
 pub mod findlib;
 pub mod install;
 pub mod outcome;

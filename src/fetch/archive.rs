@@ -1,0 +1,296 @@
+//! Archives into trees: decompression, limits, and how members become nodes.
+//!
+//! Nothing of an archive is ever used as a path of this machine. Members become nodes of a
+//! [`Tree`], whose types refuse what could lead out of it; of a member only its name, kind,
+//! executable bit, link target and bytes count. What two tar programs could read differently is
+//! refused rather than guessed (see [`tar`]).
+
+mod tar;
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use thiserror::Error;
+
+use self::tar::{Kind, Members};
+use super::machine;
+use crate::outcome::Failure;
+use crate::store::StoreError;
+use crate::store::staging::Staging;
+use crate::store::tree::{self, LinkTarget, Node, RelPath, Tree, TreeError};
+
+/// What an archive may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Members of any kind.
+    pub members: u64,
+    /// Bytes of all files together.
+    pub bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { members: 1_000_000, bytes: 8 << 30 }
+    }
+}
+
+/// Memory that a decompressor may ask for.
+const DECODER_MEMORY: u64 = 1 << 30;
+
+/// Why an archive was refused. Members are named as the archive names them.
+#[derive(Debug, Error)]
+pub enum ArchiveError {
+    #[error("{0}")]
+    Read(#[source] io::Error),
+    #[error("this is not a tar archive (plain or gzip, bzip2, xz or zstd compressed)")]
+    NotAnArchive,
+    #[error("this is a zip archive; only tar archives can be unpacked")]
+    Zip,
+    #[error("member `{member}`: {reason}")]
+    Member { member: String, reason: MemberError },
+    #[error("member `{member}`: {source}")]
+    Tree { member: String, source: TreeError },
+    #[error("it holds more than {0} members")]
+    TooMany(u64),
+    #[error("it unpacks to more than {0} bytes")]
+    TooLarge(u64),
+    #[error("there are bytes after its end")]
+    Trailing,
+    #[error("this is not a Debian package: {0}")]
+    Deb(&'static str),
+    #[error("no member is left after stripping {0} leading directories")]
+    Empty(usize),
+    /// The store could not take the files in.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+/// What is wrong with one member.
+#[derive(Debug, Error)]
+pub enum MemberError {
+    #[error("its name is not a path below the archive")]
+    Name,
+    #[error("its kind is not a file, directory or link, but `{}`", char::from(*.0).escape_default())]
+    Kind(u8),
+    #[error("it is a hard link to `{0}`, which is not an earlier file")]
+    HardLink(String),
+    #[error("it is not a file, and yet has bytes")]
+    Body,
+    #[error("its header is malformed: {0}")]
+    Header(&'static str),
+    #[error("its extended header `{0}` is not understood")]
+    Extension(String),
+}
+
+impl ArchiveError {
+    /// The failure of a node that needed `what` unpacked.
+    pub fn into_failure(self, what: &str) -> Failure {
+        match self {
+            Self::Store(error) => machine(&error),
+            Self::Read(error) if error.raw_os_error().is_some() => {
+                Failure::Machine { what: format!("reading {what}"), reason: error.to_string() }
+            }
+            error => Failure::BadInput { what: what.to_owned(), reason: error.to_string() },
+        }
+    }
+}
+
+/// Unpacks the archive at `path`, called `what` in messages, into a tree without the first `strip`
+/// components of every name. File bytes go into `staging`. Members that have no name left are
+/// left out; that nothing is left is an error.
+pub fn unpack(
+    what: &str,
+    path: &Path,
+    staging: &Staging,
+    strip: usize,
+    limits: &Limits,
+) -> Result<Tree, Failure> {
+    let keep = |name: RelPath| {
+        let names = name.names().get(strip..).unwrap_or_default();
+        let kept = names.iter().fold(RelPath::default(), |path, name| path.join(name.clone()));
+        (!kept.names().is_empty()).then_some(kept)
+    };
+    let unpacked = File::open(path)
+        .map_err(ArchiveError::Read)
+        .and_then(|file| unpack_tar(BufReader::new(file), staging, &keep, limits))
+        .and_then(|tree| if tree.is_empty() { Err(ArchiveError::Empty(strip)) } else { Ok(tree) });
+    unpacked.map_err(|error| error.into_failure(what))
+}
+
+/// Unpacks a tar archive, compressed or not. `place` says where a member goes in the tree, or that
+/// it is left out.
+pub(super) fn unpack_tar(
+    reader: impl BufRead,
+    staging: &Staging,
+    place: &dyn Fn(RelPath) -> Option<RelPath>,
+    limits: &Limits,
+) -> Result<Tree, ArchiveError> {
+    // Headers and padding count here too, so that not even empty members are free.
+    let total = limits.bytes.saturating_add(limits.members.saturating_mul(1024));
+    let mut bounded = Bounded { inner: decompress(reader)?, left: total, limit: limits.bytes };
+    let mut members = Members::new(&mut bounded);
+    let mut tree = Tree::default();
+    let (mut count, mut bytes) = (0, 0_u64);
+    while let Some(member) = members.next()? {
+        count += 1;
+        if count > limits.members {
+            return Err(ArchiveError::TooMany(limits.members));
+        }
+        bytes = bytes.saturating_add(member.size);
+        if bytes > limits.bytes {
+            return Err(ArchiveError::TooLarge(limits.bytes));
+        }
+        let shown = String::from_utf8_lossy(&member.name).into_owned();
+        let refuse = |reason| ArchiveError::Member { member: shown.clone(), reason };
+        let name = member_path(&member.name, matches!(member.kind, Kind::Directory)).ok_or(MemberError::Name);
+        let target = place(name.map_err(refuse)?);
+        let node = match member.kind {
+            Kind::Directory => Node::Directory(std::sync::Arc::default()),
+            Kind::Link(target) => Node::Link(
+                LinkTarget::new(&target)
+                    .map_err(|source| ArchiveError::Tree { member: shown.clone(), source })?,
+            ),
+            Kind::HardLink(earlier) => {
+                let missing =
+                    || refuse(MemberError::HardLink(String::from_utf8_lossy(&earlier).into_owned()));
+                let Some(path) = member_path(&earlier, false) else { return Err(missing()) };
+                // A link that is left out need not find its target, which may be left out too.
+                match place(path).and_then(|path| tree.get(&path).cloned()) {
+                    Some(node @ (Node::File(_) | Node::Link(_))) => node,
+                    _ if target.is_none() => continue,
+                    _ => return Err(missing()),
+                }
+            }
+            Kind::File { executable } => {
+                if target.is_none() {
+                    continue;
+                }
+                Node::File(stage(&mut members, staging, executable)?)
+            }
+        };
+        let Some(target) = target.filter(|target| !target.names().is_empty()) else { continue };
+        tree.insert(&target, node).map_err(|source| ArchiveError::Tree { member: shown, source })?;
+    }
+    if count == 0 {
+        return Err(ArchiveError::NotAnArchive);
+    }
+    drain(&mut bounded)?;
+    Ok(tree)
+}
+
+/// Takes the bytes of the member that was just read in.
+fn stage<R: Read>(
+    members: &mut Members<R>,
+    staging: &Staging,
+    executable: bool,
+) -> Result<tree::File, ArchiveError> {
+    let mut body = Tapped { inner: members, failed: None };
+    let added = staging.add(&mut body, executable);
+    match body.failed {
+        Some(error) => Err(trouble(error)),
+        None => added.map_err(ArchiveError::Store),
+    }
+}
+
+/// A member's name as a path: `./` before it and, of a directory, `/` after it are taken away.
+fn member_path(name: &[u8], directory: bool) -> Option<RelPath> {
+    let mut name = name;
+    while let Some(rest) = name.strip_prefix(b"./") {
+        name = rest;
+    }
+    if directory {
+        name = name.strip_suffix(b"/").unwrap_or(name);
+        if matches!(name, b"" | b".") {
+            return Some(RelPath::default());
+        }
+    }
+    let path = RelPath::parse(name).ok()?;
+    // The empty path is the archive itself, which only a directory can be.
+    (!path.names().is_empty()).then_some(path)
+}
+
+/// Reads to the end, so that the compression's own checks have their say. After the end of the
+/// archive there may be nothing but zeros.
+fn drain(reader: &mut impl Read) -> Result<(), ArchiveError> {
+    let mut chunk = vec![0; 64 << 10];
+    loop {
+        match reader.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(count) if chunk[..count].iter().any(|byte| *byte != 0) => return Err(ArchiveError::Trailing),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(trouble(error)),
+        }
+    }
+}
+
+/// Undoes the compression that the first bytes tell of, whatever the file is called.
+pub(super) fn decompress<'a>(mut reader: impl BufRead + 'a) -> Result<Box<dyn Read + 'a>, ArchiveError> {
+    let head = reader.fill_buf().map_err(ArchiveError::Read)?;
+    Ok(match head {
+        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(reader)),
+        [b'B', b'Z', b'h', ..] => Box::new(bzip2::bufread::MultiBzDecoder::new(reader)),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
+            let flags = liblzma::stream::CONCATENATED;
+            let stream = liblzma::stream::Stream::new_stream_decoder(DECODER_MEMORY, flags)
+                .map_err(|error| ArchiveError::Read(error.into()))?;
+            Box::new(liblzma::bufread::XzDecoder::new_stream(reader, stream))
+        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            Box::new(zstd::stream::read::Decoder::with_buffer(reader).map_err(ArchiveError::Read)?)
+        }
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => return Err(ArchiveError::Zip),
+        [] => return Err(ArchiveError::NotAnArchive),
+        _ => Box::new(reader),
+    })
+}
+
+/// Ends a decompression bomb.
+struct Bounded<R> {
+    inner: R,
+    left: u64,
+    limit: u64,
+}
+
+/// Carried through `io::Error` to be recognised again.
+#[derive(Debug, Error)]
+#[error("it unpacks to more than {0} bytes")]
+struct OverLimit(u64);
+
+/// Trouble that a reader of the archive met.
+fn trouble(error: io::Error) -> ArchiveError {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<OverLimit>()) {
+        Some(OverLimit(limit)) => ArchiveError::TooLarge(*limit),
+        None => ArchiveError::Read(error),
+    }
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.left =
+            self.left.checked_sub(count as u64).ok_or_else(|| io::Error::other(OverLimit(self.limit)))?;
+        Ok(count)
+    }
+}
+
+/// Remembers whether trouble came from the archive (and not from the store that reads it).
+struct Tapped<R> {
+    inner: R,
+    failed: Option<io::Error>,
+}
+
+impl<R: Read> Read for Tapped<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.inner.read(buffer) {
+            Ok(count) => Ok(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                let seen = io::Error::new(error.kind(), error.to_string());
+                self.failed = Some(error);
+                Err(seen)
+            }
+        }
+    }
+}
