@@ -17,6 +17,9 @@ use thiserror::Error;
 /// relative to.
 pub const STDLIB: &str = "ocaml";
 
+/// Library directories nest at most this deep.
+const MAX_DIRECTORIES: usize = 64;
+
 /// A META file, or the body of one `package "name" ( … )` in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Meta {
@@ -151,7 +154,7 @@ pub struct Library<'a> {
 }
 
 /// A directory below the library root (`<prefix>/lib`): names joined by `/`, none of them empty,
-/// `.` or `..`. No name at all is the root itself.
+/// `.`, `..` or longer than 255 bytes. No name at all is the root itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LibDir(Vec<String>);
 
@@ -181,7 +184,9 @@ impl LibDir {
                 ".." => {
                     names.pop().ok_or_else(refused)?;
                 }
-                _ if name.contains('\0') => return Err(refused()),
+                _ if name.len() > 255 || name.contains('\0') || names.len() >= MAX_DIRECTORIES => {
+                    return Err(refused());
+                }
                 _ => names.push(name.to_owned()),
             }
         }
@@ -295,7 +300,9 @@ mod tests {
         assert_eq!(at("str").path_to(&at("ocaml/str")), "../ocaml/str");
         assert_eq!(at("a").path_to(&at("a/b/c")), "b/c");
         assert_eq!(at("a").path_to(&at("a")), "");
-        assert!(LibDir::parse("a/../..").is_err());
+        for refused in ["a/../..", "/a", "a\0b", &"x".repeat(256), &"x/".repeat(65)] {
+            assert!(LibDir::parse(refused).is_err(), "{refused}");
+        }
     }
 
     #[test]

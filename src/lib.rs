@@ -4,6 +4,7 @@
 pub mod fetch;
 pub mod findlib;
 pub mod install;
+pub mod jtw;
 pub mod outcome;
 pub mod request;
 pub mod source;

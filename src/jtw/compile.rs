@@ -1,0 +1,96 @@
+//! The `js_of_ocaml` commands, and how their answers are read.
+
+use super::{Analysis, Settings};
+
+/// Writes the standard output of a program to a file without quoting anything: the shell's `$0` is
+/// the file and `$@` the program. (`check-runtime` writes to its standard output only.)
+const TO_FILE: [&str; 3] = ["sh", "-c", "exec \"$@\" > \"$0\""];
+
+/// Parts of js_of_ocaml's runtime that a toplevel is linked with beside the standard ones.
+const TOPLEVEL_RUNTIME: [&str; 2] = ["+toplevel.js", "+dynlink.js"];
+
+/// Names the outputs and writes the commands: one compilation per archive, largest first, and for
+/// each a quick question after primitives that neither js_of_ocaml nor the runtime files provide.
+pub(super) fn plan(analysis: &mut Analysis, settings: &Settings) {
+    // Numbers keep flat names apart; they follow the order of directories, not of sizes.
+    for (index, ((_, archive), job)) in analysis.jobs.iter_mut().enumerate() {
+        job.output = format!("{index:03}-{}", stem(archive));
+    }
+    let mut jobs: Vec<_> = analysis.jobs.iter().collect();
+    jobs.sort_by_key(|(key, job)| (std::cmp::Reverse(job.size), *key));
+    let below = |path: &str| format!("{}/{path}", settings.prefix);
+    let compiler = || settings.js_of_ocaml.iter().map(String::as_str);
+    let mut compile = Vec::new();
+    let mut check = Vec::new();
+    for ((directory, archive), job) in jobs {
+        let archive = match directory.names() {
+            [] => below(&format!("lib/{archive}")),
+            _ => below(&format!("lib/{directory}/{archive}")),
+        };
+        let runtime: Vec<String> = job.runtime.iter().map(|path| below(path)).collect();
+        let runtime = || runtime.iter().map(String::as_str);
+        let effects = format!("--effects={}", settings.effects.as_str());
+        let output = format!("{}/{}.cma.js", settings.out, job.output);
+        let flags = ["compile", "--toplevel", "--include-runtime", &effects, "--no-cmis"];
+        let command = compiler().chain(flags).chain(runtime()).chain([archive.as_str(), "-o", &output]);
+        compile.push(command.map(str::to_owned).collect());
+        let output = format!("{}/{}.primitives", settings.out, job.output);
+        let command = TO_FILE.into_iter().chain([output.as_str()]).chain(compiler());
+        let command = command.chain(["check-runtime"]).chain(TOPLEVEL_RUNTIME);
+        check.push(command.chain(runtime()).chain([archive.as_str()]).map(str::to_owned).collect());
+    }
+    analysis.commands = compile;
+    analysis.commands.append(&mut check);
+}
+
+/// The archive's name without `.cma` or `.cmo`.
+pub(super) fn stem(archive: &str) -> &str {
+    archive.rsplit_once('.').map_or(archive, |(stem, _)| stem)
+}
+
+/// The primitives that `js_of_ocaml check-runtime` lists as missing, in its order.
+///
+/// Its answer has two parts with underlined titles, `Missing` and `Unused`; in both, names stand
+/// one a line below `From <file>:`.
+pub fn missing_primitives(answer: &str) -> Vec<String> {
+    let lines = answer.lines().skip_while(|line| *line != "Missing").skip(1);
+    let part = lines.take_while(|line| *line != "Unused");
+    part.filter_map(|line| {
+        let name = line.split_ascii_whitespace().next()?;
+        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_%$'".contains(&byte));
+        (is_name && name != "From" && name.bytes().any(|byte| byte != b'-')).then(|| name.to_owned())
+    })
+    .collect()
+}
+
+/// The primitives that a runtime file provides: `//Provides: name` and `//Alias: name` at the
+/// beginning of a line, as js_of_ocaml reads them.
+pub fn provided_primitives(runtime: &str) -> Vec<String> {
+    let lines = runtime.lines().filter_map(|line| {
+        let rest = line.trim_start().strip_prefix("//")?.trim_start();
+        rest.strip_prefix("Provides:").or_else(|| rest.strip_prefix("Alias:"))
+    });
+    let names = lines.filter_map(|rest| rest.split([' ', '\t', ',', '(']).find(|word| !word.is_empty()));
+    names.map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_about_primitives_are_read() {
+        let answer = "Missing\n-------\n\nFrom /opt/jtw/lib/z/z.cma:\nml_z_abs\nml_z_add (deprecated)\n\n\
+            From b.cma:\ncaml_From\n\nUnused\n-------\n\nFrom +array.js:\ncaml_array_get\n";
+        assert_eq!(missing_primitives(answer), ["ml_z_abs", "ml_z_add", "caml_From"]);
+        assert!(missing_primitives("Missing\n-------\n\nUnused\n-------\n").is_empty());
+        assert!(missing_primitives("").is_empty());
+    }
+
+    #[test]
+    fn provided_primitives_are_read() {
+        let runtime = "// comment\n//Provides: a_b const (const)\n//Requires: x\nfunction a_b() {}\n\
+            //Provides:c\n  // Provides: d\n//Alias: e\nvar s = '//Provides: no'\n";
+        assert_eq!(provided_primitives(runtime), ["a_b", "c", "d", "e"]);
+    }
+}
