@@ -8,9 +8,9 @@
 mod compile;
 mod dynamic_cmis;
 mod finish;
-mod libraries;
 #[cfg(test)]
-pub(crate) mod memory;
+pub(crate) mod fixture;
+mod libraries;
 mod payload;
 mod record;
 mod stdlib;
@@ -70,14 +70,6 @@ pub struct Settings {
     pub prefix: String,
     /// The writable directory whose content is captured.
     pub out: String,
-}
-
-/// Bytes of files, in and out of a store.
-pub struct Blobs<'a> {
-    /// Gives the bytes of a file that is stored or staged.
-    pub read: &'a dyn Fn(&File) -> Result<Vec<u8>, StoreError>,
-    /// Stages bytes as a file that is not executable.
-    pub add: &'a dyn Fn(&[u8]) -> Result<File, StoreError>,
 }
 
 /// Why a layer's artifacts cannot be made at all.

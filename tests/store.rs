@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jtwbuild::store::key::BuildKey;
 use jtwbuild::store::layer::{LayerRecord, Status};
-use jtwbuild::store::tree::{LinkTarget, Node, RelPath, Tree, TreeHash};
+use jtwbuild::store::tree::{File, LinkTarget, Node, RelPath, Tree, TreeHash};
 use jtwbuild::store::{Store, StoreError};
 
 fn open(root: &Path) -> Arc<Store> {
@@ -107,6 +107,20 @@ fn lost_or_damaged_manifest_is_made_again() {
     fs::write(&manifest, b"damaged").unwrap();
     assert_eq!(open(directory.path()).tree(&hash).unwrap().hash(), hash);
     assert_ne!(fs::read(&manifest).unwrap(), b"damaged");
+}
+
+#[test]
+fn executable_bit_may_be_set_after_the_bytes_were_added() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let staging = store.stage().unwrap();
+    let file = staging.add_bytes(b"program", false).unwrap();
+    let mut tree = Tree::default();
+    tree.insert(&path("bin/it"), Node::File(File { executable: true, ..file })).unwrap();
+    tree.insert(&path("lib/it"), Node::File(file)).unwrap();
+    let hash = staging.publish(&tree).unwrap();
+    let published = jtwbuild::store::staging::scan(&store.tree_path(&hash)).unwrap();
+    assert_eq!(published, tree);
 }
 
 #[test]

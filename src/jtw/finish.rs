@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::findlib::LibDir;
+use crate::store::staging::Staging;
 use crate::store::tree::{File, Node, RelPath, Tree};
 
 use super::compile::{missing_primitives, stem};
 use super::dynamic_cmis::{self, DynamicCmis};
 use super::payload::{PACKAGE_PAYLOAD, payload_hash};
 use super::record::{LayerRecord, LibraryRecord, RECORD};
-use super::{Analysis, Blobs, FoundLibrary, JtwError, file_at, lib_path, named};
+use super::{Analysis, FoundLibrary, JtwError, file_at, lib_path, named};
 
 /// An archive's answers: the JavaScript, and the primitives it lacks.
 struct Compiled {
@@ -25,18 +26,18 @@ struct Compiled {
 ///
 /// # Errors
 /// When an output is missing or the store fails.
-pub fn finish(analysis: &Analysis, compiled: &Tree, blobs: &Blobs<'_>) -> Result<Tree, JtwError> {
+pub fn finish(analysis: &Analysis, compiled: &Tree, staging: &Staging) -> Result<Tree, JtwError> {
     let mut layer = Tree::default();
     if analysis.is_empty() {
         return Ok(layer);
     }
-    let archives = collect(analysis, compiled, blobs)?;
+    let archives = collect(analysis, compiled, staging)?;
     for ((directory, archive), one) in &archives {
         let name = named(&format!("{}.cma.js", stem(archive)))?;
         layer.insert(&lib_path(directory)?.join(name), Node::File(one.js))?;
     }
     for (directory, text) in &analysis.metas {
-        let file = (blobs.add)(text.as_bytes())?;
+        let file = staging.add_bytes(text.as_bytes(), false)?;
         layer.insert(&lib_path(directory)?.join(named("META")?), Node::File(file))?;
     }
     let mut missing: BTreeMap<&LibDir, BTreeSet<&str>> = BTreeMap::new();
@@ -44,7 +45,7 @@ pub fn finish(analysis: &Analysis, compiled: &Tree, blobs: &Blobs<'_>) -> Result
         let names = library.archives.iter().flat_map(|key| &archives[key].missing);
         missing.entry(&library.directory).or_default().extend(names.map(String::as_str));
         for members in &library.several {
-            joined(members, &archives, &library.directory, blobs, &mut layer)?;
+            joined(members, &archives, &library.directory, staging, &mut layer)?;
         }
     }
     for (directory, cmis) in &analysis.directories {
@@ -55,18 +56,21 @@ pub fn finish(analysis: &Analysis, compiled: &Tree, blobs: &Blobs<'_>) -> Result
         let missing = missing.get(directory).into_iter().flatten().map(|name| (*name).to_owned());
         let names = cmis.iter().map(|(name, _)| name);
         let json = DynamicCmis::describe(format!("{path}/"), names, missing.collect()).to_json();
-        layer.insert(&path.join(named(dynamic_cmis::FILE_NAME)?), Node::File((blobs.add)(&json)?))?;
+        layer.insert(
+            &path.join(named(dynamic_cmis::FILE_NAME)?),
+            Node::File(staging.add_bytes(&json, false)?),
+        )?;
     }
-    let record = record(analysis, &archives, &layer, blobs)?;
+    let record = record(analysis, &archives, &layer, staging)?;
     let json = serde_json::to_vec_pretty(&record).expect("a record is always JSON");
-    layer.insert(&RelPath::default().join(named(RECORD)?), Node::File((blobs.add)(&json)?))?;
+    layer.insert(&RelPath::default().join(named(RECORD)?), Node::File(staging.add_bytes(&json, false)?))?;
     Ok(layer)
 }
 
 fn collect(
     analysis: &Analysis,
     compiled: &Tree,
-    blobs: &Blobs<'_>,
+    staging: &Staging,
 ) -> Result<BTreeMap<(LibDir, String), Compiled>, JtwError> {
     let output = |name: String| -> Result<File, JtwError> {
         let path = RelPath::default().join(named(&name)?);
@@ -76,7 +80,7 @@ fn collect(
     let mut archives = BTreeMap::new();
     for (key, job) in &analysis.jobs {
         let js = output(format!("{}.cma.js", job.output))?;
-        let answer = (blobs.read)(&output(format!("{}.primitives", job.output))?)?;
+        let answer = staging.read(&output(format!("{}.primitives", job.output))?)?;
         let missing = missing_primitives(&String::from_utf8_lossy(&answer));
         archives.insert(key.clone(), Compiled { js, missing });
     }
@@ -90,7 +94,7 @@ fn joined(
     members: &[(LibDir, String)],
     archives: &BTreeMap<(LibDir, String), Compiled>,
     directory: &LibDir,
-    blobs: &Blobs<'_>,
+    staging: &Staging,
     layer: &mut Tree,
 ) -> Result<(), JtwError> {
     if members.iter().any(|(place, _)| place != directory) {
@@ -98,13 +102,13 @@ fn joined(
     }
     let mut js = Vec::new();
     for key in members {
-        js.extend((blobs.read)(&archives[key].js)?);
+        js.extend(staging.read(&archives[key].js)?);
         js.push(b'\n');
     }
     let value = members.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(" ");
     // A value too long for a file name could not be asked for either.
     if let Ok(name) = named(&format!("{}.cma.js", stem(&value))) {
-        layer.insert(&lib_path(directory)?.join(name), Node::File((blobs.add)(&js)?))?;
+        layer.insert(&lib_path(directory)?.join(name), Node::File(staging.add_bytes(&js, false)?))?;
     }
     Ok(())
 }
@@ -113,11 +117,12 @@ fn record(
     analysis: &Analysis,
     archives: &BTreeMap<(LibDir, String), Compiled>,
     layer: &Tree,
-    blobs: &Blobs<'_>,
+    staging: &Staging,
 ) -> Result<LayerRecord, JtwError> {
     let lib = RelPath::default().join(named("lib")?);
     let empty = Tree::default();
-    let payload = payload_hash(layer.directory(&lib).unwrap_or(&empty), PACKAGE_PAYLOAD, blobs.read)?;
+    let payload =
+        payload_hash(layer.directory(&lib).unwrap_or(&empty), PACKAGE_PAYLOAD, &|file| staging.read(file))?;
     let below = |directory: &LibDir, name: &str| match directory.names() {
         [] => name.to_owned(),
         _ => format!("{directory}/{name}"),

@@ -1,11 +1,12 @@
 //! The tools layer: the worker and the standard library's artifacts.
 
+use crate::store::staging::Staging;
 use crate::store::tree::{File, Name, Node, RelPath, Tree};
 
 use super::dynamic_cmis::{self, DynamicCmis};
 use super::payload::{COMPILER_PAYLOAD, payload_hash};
 use super::record::{RECORD, ToolsRecord};
-use super::{Blobs, JtwError, named};
+use super::{JtwError, named};
 
 /// What the standard library's META says when the compiler has none of its own: no archive,
 /// because its code is linked into the worker, and its directory is the parent of this file's.
@@ -23,7 +24,7 @@ pub fn tools_layer(
     stdlib_cma_js: File,
     stdlib: &Tree,
     version: &str,
-    blobs: &Blobs<'_>,
+    staging: &Staging,
 ) -> Result<Tree, JtwError> {
     let mut layer = Tree::default();
     let plain = |file: File| Node::File(File { executable: false, ..file });
@@ -43,19 +44,21 @@ pub fn tools_layer(
     }
     let names = cmis.iter().map(|(name, _)| *name);
     let json = DynamicCmis::describe("lib/ocaml/".to_owned(), names, Vec::new()).to_json();
-    layer.insert(&ocaml.join(named(dynamic_cmis::FILE_NAME)?), Node::File((blobs.add)(&json)?))?;
+    layer
+        .insert(&ocaml.join(named(dynamic_cmis::FILE_NAME)?), Node::File(staging.add_bytes(&json, false)?))?;
     layer.insert(&ocaml.join(named("stdlib.cma.js")?), plain(stdlib_cma_js))?;
     let meta = format!("version = \"{}\"\n{META}", version.replace(['\\', '"'], ""));
     let place = ocaml.join(named("stdlib")?);
-    layer.insert(&place.join(named("META")?), Node::File((blobs.add)(meta.as_bytes())?))?;
+    layer.insert(&place.join(named("META")?), Node::File(staging.add_bytes(meta.as_bytes(), false)?))?;
     // The META leads one up, but a reader that ignores `directory` looks here.
     let json = DynamicCmis::describe("lib/ocaml/stdlib/".to_owned(), [].into_iter(), Vec::new()).to_json();
-    layer.insert(&place.join(named(dynamic_cmis::FILE_NAME)?), Node::File((blobs.add)(&json)?))?;
+    layer
+        .insert(&place.join(named(dynamic_cmis::FILE_NAME)?), Node::File(staging.add_bytes(&json, false)?))?;
     layer.insert(&root.join(named("worker.js")?), plain(worker_js))?;
 
-    let record = ToolsRecord { payload: payload_hash(&layer, COMPILER_PAYLOAD, blobs.read)? };
+    let record = ToolsRecord { payload: payload_hash(&layer, COMPILER_PAYLOAD, &|file| staging.read(file))? };
     let json = serde_json::to_vec_pretty(&record).expect("a record is always JSON");
-    layer.insert(&root.join(named(RECORD)?), Node::File((blobs.add)(&json)?))?;
+    layer.insert(&root.join(named(RECORD)?), Node::File(staging.add_bytes(&json, false)?))?;
     Ok(layer)
 }
 

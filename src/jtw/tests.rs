@@ -1,6 +1,6 @@
 //! Layers of a few files through [`analyse`] and [`finish`], with outputs written by hand.
 
-use super::memory::Memory;
+use super::fixture::Fixture;
 use super::*;
 
 fn settings() -> Settings {
@@ -12,14 +12,15 @@ fn settings() -> Settings {
     }
 }
 
-fn analysed(memory: &Memory, layer: &[(&str, &str)], from: &[(&str, &Tree)]) -> Analysis {
-    let layer = memory.tree(layer);
-    memory.blobs(|blobs| analyse("pkg", "1", &layer, from, blobs.read, &settings())).unwrap()
+fn analysed(fixture: &Fixture, layer: &[(&str, &str)], from: &[(&str, &Tree)]) -> Analysis {
+    let layer = fixture.tree(layer);
+    let read = |file: &File| fixture.staging.read(file);
+    analyse("pkg", "1", &layer, from, &read, &settings()).unwrap()
 }
 
-fn finished(memory: &Memory, analysis: &Analysis, compiled: &[(&str, &str)]) -> Tree {
-    let compiled = memory.tree(compiled);
-    memory.blobs(|blobs| finish(analysis, &compiled, blobs)).unwrap()
+fn finished(fixture: &Fixture, analysis: &Analysis, compiled: &[(&str, &str)]) -> Tree {
+    let compiled = fixture.tree(compiled);
+    finish(analysis, &compiled, &fixture.staging).unwrap()
 }
 
 fn lines(analysis: &Analysis) -> Vec<String> {
@@ -31,9 +32,9 @@ const NOTHING_MISSING: &str = "Missing\n-------\n\nUnused\n-------\n";
 
 #[test]
 fn a_library_of_the_compiler_becomes_artifacts() {
-    let memory = Memory::default();
+    let fixture = Fixture::new();
     let analysis = analysed(
-        &memory,
+        &fixture,
         &[
             ("lib/ocaml/str/META", "directory = \"+str\"\narchive(byte) = \"str.cma\"\n"),
             ("lib/ocaml/str/str.cma", "bytecode"),
@@ -56,9 +57,9 @@ fn a_library_of_the_compiler_becomes_artifacts() {
         ]
     );
     let outputs = [("000-str.cma.js", "js"), ("000-str.primitives", NOTHING_MISSING)];
-    let layer = finished(&memory, &analysis, &outputs);
+    let layer = finished(&fixture, &analysis, &outputs);
     assert_eq!(
-        Memory::listing(&layer),
+        Fixture::listing(&layer),
         [
             "jtw.json",
             "lib/ocaml/str/META",
@@ -68,18 +69,18 @@ fn a_library_of_the_compiler_becomes_artifacts() {
             "lib/ocaml/str/str__.cmi",
         ]
     );
-    assert_eq!(memory.text(&layer, "lib/ocaml/str/META"), "\narchive(byte) = \"str.cma\"\n");
+    assert_eq!(fixture.text(&layer, "lib/ocaml/str/META"), "\narchive(byte) = \"str.cma\"\n");
     assert_eq!(
-        memory.text(&layer, "lib/ocaml/str/dynamic_cmis.json"),
+        fixture.text(&layer, "lib/ocaml/str/dynamic_cmis.json"),
         r#"{"dcs_url":"lib/ocaml/str/","dcs_toplevel_modules":["Str"],"dcs_file_prefixes":["str__"]}"#
     );
-    insta::assert_snapshot!(memory.text(&layer, "jtw.json"));
+    insta::assert_snapshot!(fixture.text(&layer, "jtw.json"));
 }
 
 #[test]
 fn runtime_files_are_found_per_library_and_in_other_layers() {
-    let memory = Memory::default();
-    let stubs = memory.tree(&[
+    let fixture = Fixture::new();
+    let stubs = fixture.tree(&[
         ("lib/stubs/META", "jsoo_runtime = \"a.js, b.js\""),
         ("lib/stubs/a.js", "//Provides: from_a\n"),
         ("lib/stubs/b.js", ""),
@@ -97,7 +98,7 @@ fn runtime_files_are_found_per_library_and_in_other_layers() {
         ("lib/z/sub/big.cma", "larger"),
         ("lib/z/none.cma", "n"),
     ];
-    let analysis = analysed(&memory, &layer, &[("stubs", &stubs)]);
+    let analysis = analysed(&fixture, &layer, &[("stubs", &stubs)]);
     let all = "/opt/jtw/lib/stubs/a.js /opt/jtw/lib/stubs/b.js";
     assert_eq!(
         lines(&analysis)[..3],
@@ -115,9 +116,9 @@ fn runtime_files_are_found_per_library_and_in_other_layers() {
 
 #[test]
 fn both_ppx_archives_and_several_members_are_compiled() {
-    let memory = Memory::default();
+    let fixture = Fixture::new();
     let analysis = analysed(
-        &memory,
+        &fixture,
         &[
             (
                 "lib/p/META",
@@ -135,19 +136,19 @@ fn both_ppx_archives_and_several_members_are_compiled() {
         .flat_map(|name| [(format!("{name}.cma.js"), *name), (format!("{name}.primitives"), NOTHING_MISSING)])
         .collect();
     let outputs: Vec<(&str, &str)> = outputs.iter().map(|(path, text)| (path.as_str(), *text)).collect();
-    let layer = finished(&memory, &analysis, &outputs);
-    assert_eq!(memory.text(&layer, "lib/p/a.cma b.cma.js"), "000-a\n001-b\n");
-    assert_eq!(memory.text(&layer, "lib/p/p.cma.js"), "002-p");
-    let record = LayerRecord::parse(memory.text(&layer, "jtw.json").as_bytes(), "p").unwrap();
+    let layer = finished(&fixture, &analysis, &outputs);
+    assert_eq!(fixture.text(&layer, "lib/p/a.cma b.cma.js"), "000-a\n001-b\n");
+    assert_eq!(fixture.text(&layer, "lib/p/p.cma.js"), "002-p");
+    let record = LayerRecord::parse(fixture.text(&layer, "jtw.json").as_bytes(), "p").unwrap();
     assert_eq!(record.libraries[0].requires, ["run"]);
     assert_eq!(record.libraries[0].archives, ["p/a.cma.js", "p/b.cma.js", "p/p.cma.js"]);
 }
 
 #[test]
 fn every_directory_a_meta_leads_to_is_described() {
-    let memory = Memory::default();
+    let fixture = Fixture::new();
     let analysis = analysed(
-        &memory,
+        &fixture,
         &[
             ("lib/META.beside", "directory = \"elsewhere\" directory(mt) = \"third\""),
             ("lib/elsewhere/Capital.cmi", "c"),
@@ -160,9 +161,9 @@ fn every_directory_a_meta_leads_to_is_described() {
     );
     assert!(analysis.commands.is_empty());
     assert_eq!(analysis.problems, []);
-    let layer = finished(&memory, &analysis, &[]);
+    let layer = finished(&fixture, &analysis, &[]);
     assert_eq!(
-        Memory::listing(&layer),
+        Fixture::listing(&layer),
         [
             "jtw.json",
             "lib/beside/META",
@@ -177,24 +178,24 @@ fn every_directory_a_meta_leads_to_is_described() {
         ]
     );
     assert_eq!(
-        memory.text(&layer, "lib/beside/META"),
+        fixture.text(&layer, "lib/beside/META"),
         "directory = \"../elsewhere\" directory(mt) = \"../third\""
     );
 }
 
 #[test]
 fn a_package_without_libraries_succeeds_with_nothing() {
-    let memory = Memory::default();
-    let analysis = analysed(&memory, &[("bin/tool", "x"), ("lib/data/file", "y")], &[]);
+    let fixture = Fixture::new();
+    let analysis = analysed(&fixture, &[("bin/tool", "x"), ("lib/data/file", "y")], &[]);
     assert!(analysis.commands.is_empty());
-    assert!(finished(&memory, &analysis, &[]).is_empty());
+    assert!(finished(&fixture, &analysis, &[]).is_empty());
 }
 
 #[test]
 fn what_is_wrong_with_one_library_does_not_stop_the_others() {
-    let memory = Memory::default();
+    let fixture = Fixture::new();
     let analysis = analysed(
-        &memory,
+        &fixture,
         &[
             ("lib/bad/META", "archive = "),
             ("lib/gone/META", "archive(byte) = \"gone.cma\" requires = \"loop\" directory(x) = \"/etc\""),
@@ -222,32 +223,32 @@ fn what_is_wrong_with_one_library_does_not_stop_the_others() {
             "libraries require one another: gone → loop → gone",
         ]
     );
-    let compiled = memory.tree(&[("000-good.cma.js", "js")]);
-    let error = memory.blobs(|blobs| finish(&analysis, &compiled, blobs)).unwrap_err();
+    let compiled = fixture.tree(&[("000-good.cma.js", "js")]);
+    let error = finish(&analysis, &compiled, &fixture.staging).unwrap_err();
     assert_eq!(error.to_string(), "js_of_ocaml did not make `000-good.primitives`");
     let outputs = [("000-good.cma.js", "js"), ("000-good.primitives", NOTHING_MISSING)];
-    let layer = finished(&memory, &analysis, &outputs);
-    assert_eq!(memory.text(&layer, "lib/good/a.cmi"), "a", "the small letter wins");
+    let layer = finished(&fixture, &analysis, &outputs);
+    assert_eq!(fixture.text(&layer, "lib/good/a.cmi"), "a", "the small letter wins");
 }
 
 #[test]
 fn primitives_that_nobody_provides_are_recorded() {
-    let memory = Memory::default();
+    let fixture = Fixture::new();
     let layer = [("lib/u/META", "archive(byte) = \"u.cma\""), ("lib/u/u.cma", "x")];
-    let analysis = analysed(&memory, &layer, &[]);
+    let analysis = analysed(&fixture, &layer, &[]);
     let answer = "Missing\n-------\n\nFrom u.cma:\nu_b\nu_a\n\nUnused\n-------\n";
-    let layer = finished(&memory, &analysis, &[("000-u.cma.js", "js"), ("000-u.primitives", answer)]);
-    let json = memory.text(&layer, "lib/u/dynamic_cmis.json");
+    let layer = finished(&fixture, &analysis, &[("000-u.cma.js", "js"), ("000-u.primitives", answer)]);
+    let json = fixture.text(&layer, "lib/u/dynamic_cmis.json");
     assert!(json.ends_with(r#""jtw_missing_primitives":["u_a","u_b"]}"#), "{json}");
 }
 
 #[test]
 fn the_payload_hash_follows_what_browsers_load_and_nothing_else() {
-    let memory = Memory::default();
+    let fixture = Fixture::new();
     let files = [("a/META", "m"), ("a/x.cmi", "i"), ("a.cma.js", "j"), ("a/dynamic_cmis.json", "d")];
     let hash = |files: &[(&str, &str)]| {
-        let tree = memory.tree(files);
-        memory.blobs(|blobs| payload_hash(&tree, PACKAGE_PAYLOAD, blobs.read)).unwrap()
+        let tree = fixture.tree(files);
+        payload_hash(&tree, PACKAGE_PAYLOAD, &|file| fixture.staging.read(file)).unwrap()
     };
     let base = hash(&files);
     let plain = blake3::hash(b"a/META\0m\0a/x.cmi\0i\0a.cma.js\0j\0");
@@ -261,8 +262,8 @@ fn the_payload_hash_follows_what_browsers_load_and_nothing_else() {
 
 #[test]
 fn the_tools_layer_holds_the_standard_library_alone() {
-    let memory = Memory::default();
-    let stdlib = memory.tree(&[
+    let fixture = Fixture::new();
+    let stdlib = fixture.tree(&[
         ("stdlib.cmi", "1"),
         ("stdlib__List.cmi", "2"),
         ("camlinternalOO.cmi", "3"),
@@ -271,11 +272,11 @@ fn the_tools_layer_holds_the_standard_library_alone() {
         ("stdlib.cma", "not ours"),
         ("unix/unix.cmi", "not ours"),
     ]);
-    let (worker, js) = (memory.add(b"worker"), memory.add(b"stdlib"));
-    let tools = |stdlib: &Tree| memory.blobs(|blobs| tools_layer(worker, js, stdlib, "5.4.1", blobs));
+    let (worker, js) = (fixture.add("worker"), fixture.add("stdlib"));
+    let tools = |stdlib: &Tree| tools_layer(worker, js, stdlib, "5.4.1", &fixture.staging);
     let layer = tools(&stdlib).unwrap();
     assert_eq!(
-        Memory::listing(&layer),
+        Fixture::listing(&layer),
         [
             "jtw.json",
             "lib/ocaml/camlinternalOO.cmi",
@@ -290,7 +291,7 @@ fn the_tools_layer_holds_the_standard_library_alone() {
         ]
     );
     assert_eq!(
-        memory.text(&layer, "lib/ocaml/dynamic_cmis.json"),
+        fixture.text(&layer, "lib/ocaml/dynamic_cmis.json"),
         r#"{"dcs_url":"lib/ocaml/","dcs_toplevel_modules":["CamlinternalOO","Std_exit","Stdlib"],"dcs_file_prefixes":["stdlib__"]}"#
     );
     assert!(matches!(tools(&Tree::default()), Err(JtwError::IncompleteStdlib(_))));

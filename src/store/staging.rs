@@ -171,6 +171,14 @@ impl Staging {
         Ok(())
     }
 
+    /// Makes a file from its twin that has the same bytes and another executable bit: whoever
+    /// composes a tree may set the bit as it likes.
+    fn pool_twin(&self, file: &File) -> Result<(), StoreError> {
+        let twin = File { executable: !file.executable, ..*file };
+        self.add_bytes(&self.read(&twin)?, file.executable)?;
+        self.pool(&[(RelPath::default(), *file)])
+    }
+
     fn fill(&self, into: &Directory, tree: &Tree, at: &Path, flush: bool) -> Result<(), StoreError> {
         use std::os::unix::ffi::OsStrExt;
         for (name, node) in tree.entries() {
@@ -184,12 +192,16 @@ impl Staging {
                 Node::Link(target) => into.link_to(bytes, target.as_bytes(), &whole)?,
                 Node::File(file) => {
                     let pooled = self.store.file_path(file);
-                    into.add_file(bytes, &pooled, file.executable, &whole).map_err(|error| match error {
-                        StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-                            StoreError::MissingBlob(file.blob)
+                    let linked = into.add_file(bytes, &pooled, file.executable, &whole);
+                    match linked {
+                        Err(StoreError::Io { source, .. })
+                            if source.kind() == std::io::ErrorKind::NotFound =>
+                        {
+                            self.pool_twin(file)?;
+                            into.add_file(bytes, &pooled, file.executable, &whole)?;
                         }
-                        other => other,
-                    })?;
+                        other => other?,
+                    }
                 }
             }
         }
