@@ -1,6 +1,7 @@
 //! jtwbuild: a content-addressed build-graph engine that turns sets of OCaml packages into browser
 //! REPLs.
 
+pub mod derivation;
 pub mod diagnostic;
 pub mod fetch;
 pub mod findlib;
@@ -11,6 +12,8 @@ pub mod name;
 pub mod outcome;
 pub mod package;
 pub mod path;
+pub mod plan;
+pub mod realise;
 pub mod recipe;
 pub mod request;
 pub mod solve;

@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::tree::TreeHash;
 
-/// One sandboxed run.
+/// One sandboxed run. `T` names input trees: by hash where it is run, by the number of an input
+/// where it is planned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
+pub struct Request<T = TreeHash> {
     /// What is mounted, outermost first. The first mount MUST be at `/`.
-    pub mounts: Vec<Mount>,
+    pub mounts: Vec<Mount<T>>,
     /// Stages run one after another; the commands of one stage may run side by side. The first
     /// command that fails ends the run.
     pub stages: Vec<Vec<Command>>,
@@ -26,25 +27,46 @@ pub struct Request {
     pub limits: Limits,
 }
 
+impl<T> Request<T> {
+    /// The same request with every tree named by what `name` gives for it.
+    pub fn map<U>(&self, name: &mut impl FnMut(&T) -> U) -> Request<U> {
+        let mut layer = |layer: &Layer<T>| Layer { name: layer.name.clone(), tree: name(&layer.tree) };
+        let mounts = self.mounts.iter().map(|mount| match mount {
+            Mount::Overlay { at, layers, capture } => Mount::Overlay {
+                at: at.clone(),
+                layers: layers.iter().map(&mut layer).collect(),
+                capture: capture.clone(),
+            },
+            Mount::ReadOnly { at, tree } => Mount::ReadOnly { at: at.clone(), tree: layer(tree) },
+        });
+        Request {
+            mounts: mounts.collect(),
+            stages: self.stages.clone(),
+            env: self.env.clone(),
+            limits: self.limits,
+        }
+    }
+}
+
 /// Something mounted in the sandbox. `at` is an absolute path without `.` or `..`; missing mount
 /// points are made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mount", rename_all = "kebab-case")]
-pub enum Mount {
+pub enum Mount<T = TreeHash> {
     /// The trees of `layers` (lowest first; two that hold different things at one path are an
     /// error) under a writable top. With `capture`, what the run adds on top is part of the
     /// report under that name, as paths below `at`; without, it is thrown away.
     Overlay {
         at: String,
-        layers: Vec<Layer>,
+        layers: Vec<Layer<T>>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         capture: Option<String>,
     },
     /// A tree that nobody can write to.
-    ReadOnly { at: String, tree: Layer },
+    ReadOnly { at: String, tree: Layer<T> },
 }
 
-impl Mount {
+impl<T> Mount<T> {
     /// Where it appears in the sandbox.
     pub fn at(&self) -> &str {
         match self {
@@ -55,9 +77,9 @@ impl Mount {
 
 /// A tree with the name that messages use for it (`fmt.0.9.0`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Layer {
+pub struct Layer<T = TreeHash> {
     pub name: String,
-    pub tree: TreeHash,
+    pub tree: T,
 }
 
 /// One program run: no shell is involved unless the argument vector names one.

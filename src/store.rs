@@ -136,7 +136,7 @@ impl Store {
         ] {
             disk::make_directories(&root.join(name))?;
         }
-        let draft = root.join(format!("tmp/format.{}", std::process::id()));
+        let draft = root.join(format!("tmp/format-{}-{}", std::process::id(), next_number()));
         let mut file = disk::create_new(&draft)?;
         disk::write_all(&mut file, &draft, FORMAT.as_bytes())?;
         disk::sync(&file, &draft)?;

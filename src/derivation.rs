@@ -1,0 +1,392 @@
+//! `Derivation`: one node of the graph, and the build document that is its identity.
+//!
+//! A document is an action and the names of its inputs. The action says everything that is done
+//! and refers to inputs by number, so it is the same before and after the inputs are known; with
+//! plan keys as names it gives the plan key, with tree hashes the build key. The same value is
+//! what the builder consumes and what `layer.json` keeps.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::request::{Layer, Limits, Request};
+use crate::source::{Archive, PinnedDeb};
+use crate::store::tree::TreeHash;
+
+pub use crate::store::key::{BuildKey, PlanKey};
+
+/// The version of the document. Raising it gives every node a new key: the changelog has to say
+/// why.
+pub const FORMAT: u32 = 1;
+
+const PLAN_CONTEXT: &str = "jtwbuild 2026-11 plan key v1";
+const BUILD_CONTEXT: &str = "jtwbuild 2026-11 build key v1";
+
+/// The number of an input of a derivation, as its action refers to it.
+pub type Slot = usize;
+
+/// The kinds of node; each is one recipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    Source,
+    Base,
+    Build,
+    JtwTools,
+    Jtw,
+    Assembly,
+    Node,
+}
+
+impl Kind {
+    /// The word that layers, messages and JSON use.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Base => "base",
+            Self::Build => "build",
+            Self::JtwTools => "jtw-tools",
+            Self::Jtw => "jtw",
+            Self::Assembly => "assembly",
+            Self::Node => "node",
+        }
+    }
+}
+
+impl Kind {
+    /// Roughly how long such a node takes, in seconds: only the order of starting depends on it.
+    pub fn weight(self) -> u64 {
+        match self {
+            Self::Source | Self::Assembly | Self::Node => 1,
+            Self::Jtw => 2,
+            Self::Build => 5,
+            Self::JtwTools => 15,
+            Self::Base => 30,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A node of the graph by its position in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u32);
+
+impl NodeId {
+    /// The position as an index.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What a slot is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The output of another node.
+    Node(NodeId),
+    /// Content that was known when the plan was made: local files, files that come with recipes.
+    Tree(TreeHash),
+}
+
+/// Everything that a node does. Input trees are slots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Action {
+    /// Fetch an archive (fixed output) and unpack it.
+    Fetch(Fetch),
+    /// Fetch distribution packages (fixed outputs), unpack them and set the result up.
+    Base(Base),
+    /// Run a user's script.
+    Script(Script),
+    /// Build a package and install it under the prefix.
+    Build(Build),
+    /// Build the toplevel worker and collect the standard library's artifacts.
+    Tools(Tools),
+    /// Make the browser artifacts of one package layer.
+    Jtw(Jtw),
+    /// Compose the site.
+    Assembly(Assembly),
+}
+
+/// See [`Action::Fetch`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fetch {
+    pub archive: Archive,
+    /// Leading path components that are dropped.
+    pub strip: usize,
+    /// Most bytes of the archive, and of what is in it.
+    pub archive_bytes: u64,
+    pub unpacked_bytes: u64,
+    pub members: u64,
+}
+
+/// See [`Action::Base`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    pub packages: Vec<PinnedDeb>,
+    /// Patterns of paths that are not unpacked.
+    pub drop: Vec<String>,
+    /// Where the tree is placed; absent: it is a whole root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// Commands run in the unpacked base.
+    pub setup: Vec<Vec<String>>,
+    pub env: std::collections::BTreeMap<String, String>,
+    pub limits: Limits,
+}
+
+/// The name under which runs capture what becomes the node's tree.
+pub const OUT: &str = "out";
+
+/// The name under which package builds capture their working directory, when it is needed.
+pub const WORK: &str = "work";
+
+/// See [`Action::Script`]. The tree is what the request captures as [`OUT`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Script {
+    pub request: Request<Slot>,
+    /// Paths that must be in the tree.
+    pub outputs: Vec<String>,
+}
+
+/// See [`Action::Build`]. The tree is what the request captures as [`OUT`] (the prefix), with what
+/// the install file says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    pub package: String,
+    pub version: String,
+    pub request: Request<Slot>,
+    /// A `.install` file below the working directory; its sources are looked up in what the
+    /// request captures as [`WORK`], then in the source tree.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub install_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Slot>,
+    /// Findlib libraries that must be there afterwards.
+    pub findlib: Vec<String>,
+}
+
+/// See [`Action::Tools`]. The request captures the working directory as [`OUT`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tools {
+    pub request: Request<Slot>,
+    /// The base, and where its standard library is.
+    pub base: Slot,
+    pub stdlib: String,
+    /// Raised when jtwbuild itself makes something else of the same inputs.
+    pub revision: u32,
+}
+
+/// See [`Action::Jtw`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Jtw {
+    pub package: String,
+    pub version: String,
+    /// The root that the compiler runs in.
+    pub base: Layer<Slot>,
+    /// The package's layer, and where it is mounted.
+    pub layer: Slot,
+    pub prefix: String,
+    /// Layers whose runtime files implement this package's primitives.
+    pub primitives: Vec<Layer<Slot>>,
+    /// The compiler and its options.
+    pub command: Vec<String>,
+    pub effects: String,
+    pub env: std::collections::BTreeMap<String, String>,
+    pub limits: Limits,
+    /// Raised when jtwbuild itself makes something else of the same inputs.
+    pub revision: u32,
+}
+
+/// See [`Action::Assembly`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assembly {
+    pub universe: String,
+    /// The compiler's version, as published URLs have it.
+    pub compiler: String,
+    pub effects: String,
+    pub tools: Slot,
+    pub packages: Vec<AssemblyPackage>,
+    /// Files for the site's root.
+    pub page: Slot,
+    /// Raised when jtwbuild itself makes something else of the same inputs.
+    pub revision: u32,
+}
+
+/// One package of a site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssemblyPackage {
+    pub name: String,
+    pub version: String,
+    pub description: String,
+    /// Its browser artifacts.
+    pub jtw: Slot,
+    /// Whether the user asked for it, rather than another package.
+    pub asked_for: bool,
+}
+
+/// A node as planned.
+#[derive(Clone, Debug)]
+pub struct Derivation {
+    pub kind: Kind,
+    /// Unique within its kind: `fmt.0.9.0`.
+    pub name: Arc<str>,
+    pub action: Action,
+    /// What the action's slots are bound to.
+    pub inputs: Vec<Input>,
+}
+
+impl Derivation {
+    /// `kind/name`: unique in a plan.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.kind, self.name)
+    }
+
+    /// The nodes whose outputs it needs, in slot order, each once.
+    pub fn needs(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let node = |input: &Input| match input {
+            Input::Node(id) => Some(*id),
+            Input::Tree(_) => None,
+        };
+        let nodes = self.inputs.iter().filter_map(node);
+        nodes
+            .enumerate()
+            .filter(move |(at, id)| !self.inputs.iter().filter_map(node).take(*at).any(|seen| seen == *id))
+            .map(|(_, id)| id)
+    }
+
+    /// The plan key, given those of the inputs.
+    pub fn plan_key(&self, of: impl Fn(NodeId) -> PlanKey) -> PlanKey {
+        let names = self.inputs.iter().map(|input| match input {
+            Input::Node(id) => *of(*id).as_bytes(),
+            Input::Tree(tree) => *tree.as_bytes(),
+        });
+        PlanKey::from_bytes(self.digest(PLAN_CONTEXT, names))
+    }
+
+    /// The build key, given the inputs' contents in slot order.
+    pub fn build_key(&self, trees: &[TreeHash]) -> BuildKey {
+        BuildKey::from_bytes(self.digest(BUILD_CONTEXT, trees.iter().map(|tree| *tree.as_bytes())))
+    }
+
+    fn digest(&self, context: &str, names: impl Iterator<Item = [u8; 32]>) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_derive_key(context);
+        let action = serde_json::to_vec(&self.head()).expect("actions have only text keys");
+        hasher.update(&(action.len() as u64).to_le_bytes());
+        hasher.update(&action);
+        for name in names {
+            hasher.update(&name);
+        }
+        *hasher.finalize().as_bytes()
+    }
+
+    fn head(&self) -> Head<'_> {
+        Head { format: FORMAT, kind: self.kind, name: &self.name, action: &self.action }
+    }
+
+    /// The whole document, with the inputs' contents in slot order, as `layer.json` keeps it.
+    pub fn document(&self, trees: &[TreeHash]) -> serde_json::Value {
+        let mut document = serde_json::to_value(self.head()).expect("actions have only text keys");
+        document["inputs"] = trees.iter().map(ToString::to_string).collect();
+        document
+    }
+}
+
+/// The part of a document that does not depend on inputs.
+#[derive(Serialize)]
+struct Head<'a> {
+    format: u32,
+    kind: Kind,
+    name: &'a str,
+    action: &'a Action,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{Command, Mount};
+
+    fn script() -> Derivation {
+        let request = Request {
+            mounts: vec![
+                Mount::Overlay {
+                    at: "/".into(),
+                    layers: vec![Layer { name: "base".into(), tree: 0 }],
+                    capture: None,
+                },
+                Mount::Overlay { at: "/out".into(), layers: vec![], capture: Some(OUT.into()) },
+                Mount::ReadOnly { at: "/in/a".into(), tree: Layer { name: "a".into(), tree: 1 } },
+            ],
+            stages: vec![vec![Command { argv: vec!["sh".into(), "-c".into(), "x".into()], cwd: "/".into() }]],
+            env: [("PATH".to_owned(), "/bin".to_owned())].into(),
+            limits: Limits { seconds: 1, memory: 2, log: 3, processes: 4 },
+        };
+        Derivation {
+            kind: Kind::Node,
+            name: "x".into(),
+            action: Action::Script(Script { request, outputs: vec!["value".into()] }),
+            inputs: vec![Input::Node(NodeId(0)), Input::Tree(TreeHash::from_bytes([1; 32]))],
+        }
+    }
+
+    /// Every single leaf of the document, changed by itself, gives another key.
+    #[test]
+    fn every_field_of_the_document_changes_the_key() {
+        let derivation = script();
+        let trees = [TreeHash::from_bytes([5; 32]), TreeHash::from_bytes([1; 32])];
+        let key = derivation.build_key(&trees);
+        let action = serde_json::to_value(&derivation.action).unwrap();
+        let mut leaves = Vec::new();
+        collect_leaves(&action, String::new(), &mut leaves);
+        assert!(leaves.len() > 15, "{leaves:?}");
+        for pointer in leaves {
+            let mut changed = action.clone();
+            let leaf = changed.pointer_mut(&pointer).unwrap();
+            *leaf = match leaf.clone() {
+                serde_json::Value::String(text) if pointer == "/do" || pointer.ends_with("/mount") => {
+                    let _ = text;
+                    continue;
+                }
+                serde_json::Value::String(text) => format!("{text}~").into(),
+                serde_json::Value::Number(number) => (number.as_u64().unwrap() + 1).into(),
+                serde_json::Value::Null => "now there".into(),
+                other => panic!("{pointer}: {other}"),
+            };
+            let action = serde_json::from_value(changed).unwrap();
+            let other = Derivation { action, ..derivation.clone() };
+            assert_ne!(other.build_key(&trees), key, "{pointer}");
+        }
+        let other = [trees[0], TreeHash::from_bytes([6; 32])];
+        assert_ne!(derivation.build_key(&other), key);
+        assert_ne!(Derivation { name: "y".into(), ..derivation.clone() }.build_key(&trees), key);
+        assert_ne!(Derivation { kind: Kind::Build, ..derivation }.build_key(&trees), key);
+    }
+
+    fn collect_leaves(value: &serde_json::Value, at: String, leaves: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(map) => {
+                map.iter().for_each(|(key, value)| collect_leaves(value, format!("{at}/{key}"), leaves));
+            }
+            serde_json::Value::Array(list) => {
+                list.iter()
+                    .enumerate()
+                    .for_each(|(i, value)| collect_leaves(value, format!("{at}/{i}"), leaves));
+            }
+            _ => leaves.push(at),
+        }
+    }
+
+    #[test]
+    fn plan_and_build_keys_are_never_equal() {
+        let derivation = script();
+        let hash = [1; 32];
+        let plan = derivation.plan_key(|_| PlanKey::from_bytes(hash));
+        let trees = [TreeHash::from_bytes(hash), TreeHash::from_bytes(hash)];
+        assert_ne!(plan.as_bytes(), derivation.build_key(&trees).as_bytes());
+    }
+}

@@ -1,0 +1,137 @@
+//! Deciding one node whose inputs are realised: known, remembered as failed, or built now.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::{Builder, Job, NodeReport, Place, Progress, Settings, Stop, machine_trouble};
+use crate::derivation::{BuildKey, Derivation, NodeId};
+use crate::outcome::{Failure, Outcome};
+use crate::store::facts::Fact;
+use crate::store::layer::{LayerDraft, LayerRecord, Status};
+use crate::store::tree::TreeHash;
+use crate::store::{Store, StoreError};
+
+/// What deciding a node needs besides the node.
+pub(super) struct Decider<'a> {
+    pub place: &'a Place<'a>,
+    pub builder: &'a dyn Builder,
+    pub progress: &'a dyn Progress,
+    pub stop: &'a Stop,
+    pub settings: Settings,
+}
+
+impl Decider<'_> {
+    /// What the plan key alone tells: the output of an earlier run, if it is still there.
+    pub fn known(&self, node: NodeId) -> Option<NodeReport> {
+        let fact = self.place.facts.planned(&self.place.plan.key(node))?;
+        self.place
+            .store
+            .has_tree(&fact.tree)
+            .then(|| NodeReport::known(Outcome::Reused, fact.tree, fact.build))
+    }
+
+    /// Decides a node. `found` is how finding its build key known is to be called.
+    pub fn decide(&self, node: NodeId, trees: &[TreeHash], found: Outcome) -> NodeReport {
+        let begun = Instant::now();
+        let derivation = self.place.plan.derivation(node);
+        let build = derivation.build_key(trees);
+        let mut report = match self.look_up(derivation, &build, &found) {
+            Ok(Some(report)) => report,
+            Ok(None) => self.build(node, &build, trees, &found).unwrap_or_else(|error| failed(&error)),
+            Err(error) => failed(&error),
+        };
+        if let (Some(tree), true) = (report.tree, report.outcome.is_success()) {
+            // A fact that cannot be written costs time in the next run, nothing else.
+            let _ = self.place.facts.remember(&self.place.plan.key(node), Fact { build, tree });
+        }
+        report.build = Some(build);
+        report.seconds = begun.elapsed().as_secs_f64();
+        report
+    }
+
+    fn look_up(
+        &self,
+        derivation: &Derivation,
+        build: &BuildKey,
+        found: &Outcome,
+    ) -> Result<Option<NodeReport>, StoreError> {
+        let store = self.place.store;
+        if let Some(tree) = self.place.facts.built(build).filter(|tree| store.has_tree(tree)) {
+            return Ok(Some(NodeReport::known(found.clone(), tree, *build)));
+        }
+        let Some(record) = store.layer(&Store::layer_id(derivation.kind.word(), build))? else {
+            return Ok(None);
+        };
+        Ok(match record {
+            LayerRecord { status: Status::Success, tree: Some(tree), .. } => {
+                store.has_tree(&tree).then(|| NodeReport::known(found.clone(), tree, *build))
+            }
+            LayerRecord { failure: Some(failure), .. }
+                if failure.is_verdict() && !self.settings.retry_failed =>
+            {
+                Some(NodeReport::without_output(Outcome::Failed(failure)))
+            }
+            _ => None,
+        })
+    }
+
+    fn build(
+        &self,
+        node: NodeId,
+        build: &BuildKey,
+        trees: &[TreeHash],
+        found: &Outcome,
+    ) -> Result<NodeReport, StoreError> {
+        let derivation = self.place.plan.derivation(node);
+        let _lock =
+            self.place.store.lock_build(build, &mut |process| self.progress.waiting(node, process))?;
+        // Whoever held the lock may have decided it.
+        if let Some(report) = self.look_up(derivation, build, found)? {
+            return Ok(report);
+        }
+        let layer = self.place.store.draft_layer(&Store::layer_id(derivation.kind.word(), build))?;
+        let (begun, started) = (Instant::now(), SystemTime::now());
+        self.progress.started(node);
+        let job = Job { node, derivation, trees, layer: &layer, stop: self.stop, progress: self.progress };
+        let result = self.builder.build(&job);
+        let record = LayerRecord {
+            package: derivation.name.to_string(),
+            kind: derivation.kind.word().to_owned(),
+            status: if result.is_ok() { Status::Success } else { Status::Failure },
+            error: result.as_ref().err().map(ToString::to_string),
+            failure: result.as_ref().err().cloned(),
+            build_key: *build,
+            tree: result.as_ref().ok().copied(),
+            started: started.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            seconds: begun.elapsed().as_secs_f64(),
+            document: derivation.document(trees),
+        };
+        finish(result, layer, &record)
+    }
+}
+
+fn finish(
+    result: Result<TreeHash, Failure>,
+    layer: LayerDraft,
+    record: &LayerRecord,
+) -> Result<NodeReport, StoreError> {
+    match result {
+        Ok(tree) => {
+            layer.publish(record)?;
+            Ok(NodeReport::known(Outcome::Built, tree, record.build_key))
+        }
+        Err(failure) if failure.is_verdict() => {
+            layer.publish(record)?;
+            Ok(NodeReport::without_output(Outcome::Failed(failure)))
+        }
+        Err(failure) => {
+            let log = layer.keep_log().ok();
+            let outcome =
+                if failure == Failure::Cancelled { Outcome::NotDecided } else { Outcome::Failed(failure) };
+            Ok(NodeReport { log, ..NodeReport::without_output(outcome) })
+        }
+    }
+}
+
+fn failed(error: &StoreError) -> NodeReport {
+    NodeReport::without_output(Outcome::Failed(machine_trouble(error)))
+}
