@@ -17,6 +17,7 @@ pub mod realise;
 pub mod recipe;
 pub mod request;
 pub mod solve;
+pub mod sandbox;
 pub mod source;
 pub mod store;
 pub mod toml_reader;

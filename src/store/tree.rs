@@ -271,6 +271,16 @@ impl Tree {
         self.entries.iter()
     }
 
+    /// How many entries there are, without those of subdirectories.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The node of that name.
+    pub fn child(&self, name: &Name) -> Option<&Node> {
+        self.entries.get(name)
+    }
+
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -1,0 +1,344 @@
+//! Running one request in a sandbox: without root, without network, without a daemon.
+//!
+//! ```text
+//! engine ── Request ──► [Sandbox::run] ── Job ──► first process of a sandbox ──► commands
+//!    │                       ▲  │                       ▲
+//!    │ starts once           │  └── log, time, stop     │ forks with all namespaces
+//!    └───────────────────────┴────────────────► spawner ┘
+//! ```
+//!
+//! A builder sees its inputs, a private `/tmp`, `/proc`, `/dev` with five devices, a network
+//! without anything, and no other process. What it adds on top of a captured overlay is read back
+//! by the engine, through a descriptor, after its last process is gone.
+
+pub mod layers;
+
+mod filter;
+mod init;
+mod limits;
+mod message;
+mod namespaces;
+mod root;
+mod spawner;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+pub use self::limits::MemoryLimit;
+use self::message::{End, Job, JobMount, Scratch};
+use self::spawner::Spawner;
+use self::watch::{Followed, Watch};
+use crate::outcome::Failure;
+use crate::request::{Command, Layer, Mount, Request, Usage};
+use crate::store::staging::Staging;
+use crate::store::tree::{RelPath, Tree};
+use crate::store::{Store, StoreError, disk};
+
+/// An overlay takes this many layers (the kernel's limit).
+const MOST_LAYERS: usize = 500;
+/// Of a command in messages, this many characters are shown.
+const SHOWN: usize = 200;
+
+/// What is the same for all runs of one engine.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Bytes that one run may keep in memory as files; a run that needs more starts again with
+    /// its scratch space on disk.
+    pub scratch: u64,
+    /// How long a builder that is asked to end may take before it is ended.
+    pub grace: Duration,
+    /// How many commands of one stage run side by side.
+    pub parallel: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            scratch: memory_of_machine() / 4,
+            grace: Duration::from_secs(2),
+            parallel: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// Physical memory in bytes; 4 GiB when the kernel does not say.
+fn memory_of_machine() -> u64 {
+    let told = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = told.lines().find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next());
+    total.and_then(|kib| kib.parse::<u64>().ok()).map_or(4 << 30, |kib| kib << 10)
+}
+
+/// Why there is no sandbox on this machine.
+#[derive(Debug, Error)]
+pub enum SandboxError {
+    /// An operation that should always work did not.
+    #[error("the sandbox cannot be started: {step}: {source}")]
+    Start { step: &'static str, source: std::io::Error },
+}
+
+/// A means to run requests, shared by any number of threads.
+#[derive(Debug)]
+pub struct Sandbox {
+    spawner: Spawner,
+    settings: Settings,
+}
+
+/// What a run gave that ended with success.
+#[derive(Debug)]
+pub struct Report {
+    /// What was put on top of each overlay that has a `capture`, under that name.
+    pub captured: BTreeMap<String, Tree>,
+    /// The files of the captured trees, until they are published.
+    pub staging: Staging,
+    pub usage: Usage,
+    /// Which kind of memory limit was in force.
+    pub memory_limit: MemoryLimit,
+}
+
+impl Sandbox {
+    /// Starts the process from which sandboxes are forked. Best called early, while the engine is
+    /// small; that process ends with the sandbox value, or with the engine.
+    pub fn start(settings: Settings) -> Result<Self, SandboxError> {
+        let spawner =
+            Spawner::start().map_err(|(step, errno)| SandboxError::Start { step, source: errno.into() })?;
+        Ok(Self { spawner, settings })
+    }
+
+    /// Runs one request. Standard output and error go to the end of `log`; when `stop` becomes
+    /// true, the builder is asked to end, and is ended after the grace time.
+    pub fn run(
+        &self,
+        request: &Request,
+        store: &Arc<Store>,
+        log: &File,
+        stop: &AtomicBool,
+    ) -> Result<Report, Failure> {
+        let overlays = check(request, store)?;
+        let started = Instant::now();
+        let memory = Scratch::Memory { bytes: self.settings.scratch };
+        let (followed, _on_disk) = match self.attempt(request, store, log, stop, started, memory)? {
+            Attempt::Done(followed) => (followed, None),
+            Attempt::Full => {
+                let scratch = DiskScratch::make(store)?;
+                let kind = Scratch::Disk { directory: utf8(&scratch.0)?.to_owned() };
+                match self.attempt(request, store, log, stop, started, kind)? {
+                    Attempt::Done(followed) => (followed, Some(scratch)),
+                    Attempt::Full => return Err(Failure::NoSpace { what: "the builder's files".to_owned() }),
+                }
+            }
+        };
+        let usage = Usage { elapsed: started.elapsed(), cpu: Duration::from_micros(followed.ended.cpu) };
+        let staging = store.stage().map_err(|error| store_failed(&error))?;
+        let mut captured = BTreeMap::new();
+        let tops = overlays.into_iter().filter_map(|overlay| Some((overlay.capture?, overlay)));
+        for ((name, overlay), top) in tops.zip(&followed.captured) {
+            let mount_points = mount_points(&request.mounts, overlay.at);
+            let tree = layers::capture(top, &overlay.layers, &mount_points, &staging)?;
+            captured.insert(name.to_owned(), tree);
+        }
+        Ok(Report { captured, staging, usage, memory_limit: MemoryLimit::AddressSpace })
+    }
+
+    fn attempt(
+        &self,
+        request: &Request,
+        store: &Store,
+        log: &File,
+        stop: &AtomicBool,
+        started: Instant,
+        scratch: Scratch,
+    ) -> Result<Attempt, Failure> {
+        let in_memory = matches!(scratch, Scratch::Memory { .. });
+        let job = self.job(request, store, scratch)?;
+        let io = |what: &str, error: &std::io::Error| Failure::Machine {
+            what: format!("starting a sandbox: {what}"),
+            reason: error.to_string(),
+        };
+        let (control, its_control) = UnixStream::pair().map_err(|error| io("a socket", &error))?;
+        let (output, its_output) = pipe().map_err(|error| io("a pipe", &error))?;
+        self.spawner
+            .spawn(&its_control, &its_output, None)
+            .map_err(|error| io("asking the spawner", &error))?;
+        drop((its_control, its_output));
+        // Should the sandbox be gone already, the watch reads why.
+        let _ = message::send(&control, &job, &[]);
+        let watch = Watch {
+            control: &control,
+            output,
+            log,
+            limits: &request.limits,
+            logged: 0,
+            stop,
+            started,
+            grace: self.settings.grace,
+        };
+        let followed = watch.follow()?;
+        let Some((stage, index, end)) = followed.ended.failed else { return Ok(Attempt::Done(followed)) };
+        if followed.was_full {
+            return if in_memory {
+                Ok(Attempt::Full)
+            } else {
+                Err(Failure::NoSpace { what: "the builder's files".to_owned() })
+            };
+        }
+        Err(command_failed(&request.stages[stage][index], end, &followed, request.limits.memory))
+    }
+
+    fn job(&self, request: &Request, store: &Store, scratch: Scratch) -> Result<Job, Failure> {
+        let name = |layer: &Layer| layer.tree.to_hex();
+        let mounts = request.mounts.iter().map(|mount| match mount {
+            Mount::Overlay { at, layers, capture } => JobMount::Overlay {
+                at: at.clone(),
+                layers: layers.iter().map(name).collect(),
+                captured: capture.is_some(),
+            },
+            Mount::ReadOnly { at, tree } => JobMount::ReadOnly { at: at.clone(), tree: name(tree) },
+        });
+        Ok(Job {
+            trees: utf8(&store.root().join("trees"))?.to_owned(),
+            mounts: mounts.collect(),
+            scratch,
+            stages: request.stages.clone(),
+            env: request.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+            path: request.env.get("PATH").cloned().unwrap_or_default(),
+            address_space: limits::address_space(&request.limits, MemoryLimit::AddressSpace),
+            processes: request.limits.processes,
+            parallel: self.settings.parallel,
+        })
+    }
+}
+
+enum Attempt {
+    Done(Followed),
+    /// It failed, and its scratch space was full.
+    Full,
+}
+
+/// A private directory of the store's scratch space, removed when dropped.
+struct DiskScratch(std::path::PathBuf);
+
+impl DiskScratch {
+    fn make(store: &Store) -> Result<Self, Failure> {
+        let path = store.scratch_path("sandbox").map_err(|error| store_failed(&error))?;
+        disk::make_private_directory(&path).map_err(|error| store_failed(&error))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for DiskScratch {
+    fn drop(&mut self) {
+        // What stays goes with the store's scratch space.
+        let _ = disk::remove_tree(&self.0);
+    }
+}
+
+/// An overlay of a request with the trees of its layers.
+struct Overlay<'a> {
+    at: &'a str,
+    layers: Vec<layers::NamedTree>,
+    capture: Option<&'a str>,
+}
+
+/// Checks what can be checked before anything runs.
+fn check<'a>(request: &'a Request, store: &Store) -> Result<Vec<Overlay<'a>>, Failure> {
+    let invalid = |what: &str, reason: &str| Failure::BadInput { what: what.into(), reason: reason.into() };
+    if !matches!(request.mounts.first(), Some(Mount::Overlay { at, .. }) if at == "/") {
+        return Err(invalid("the request", "its first mount is not an overlay at `/`"));
+    }
+    let mut overlays = Vec::new();
+    for (index, mount) in request.mounts.iter().enumerate() {
+        let at = mount.at();
+        if relative(at).is_none_or(|path| path.names().is_empty() != (index == 0)) {
+            return Err(invalid(at, "is not a mount point: an absolute path without `.` or `..`"));
+        }
+        let Mount::Overlay { layers, capture, .. } = mount else { continue };
+        if layers.len() > MOST_LAYERS {
+            let reason = format!("has {} layers; the kernel allows {MOST_LAYERS}", layers.len());
+            return Err(invalid(at, &reason));
+        }
+        let trees = layers.iter().map(|layer| Ok((layer.name.clone(), store.tree(&layer.tree)?)));
+        let layers = trees.collect::<Result<Vec<_>, _>>().map_err(|error| store_failed(&error))?;
+        layers::check_overlap(&layers)?;
+        overlays.push(Overlay { at, layers, capture: capture.as_deref() });
+    }
+    if overlays.iter().filter(|overlay| overlay.capture.is_some()).count() >= message::MOST_DESCRIPTORS {
+        return Err(invalid("the request", "it captures too many overlays"));
+    }
+    let commands = || request.stages.iter().flatten();
+    if commands().any(|command| command.argv.is_empty() || !command.cwd.starts_with('/')) {
+        return Err(invalid("the request", "a command is empty or has no absolute directory"));
+    }
+    let words = commands().flat_map(|command| command.argv.iter().chain([&command.cwd]));
+    let variables = request.env.iter().flat_map(|(name, value)| [name, value]);
+    if words.chain(variables).any(|word| word.contains('\0')) {
+        return Err(invalid("the request", "a word of a command or variable holds a NUL byte"));
+    }
+    if request.env.keys().any(|name| name.is_empty() || name.contains('=')) {
+        return Err(invalid("the request", "the name of a variable is empty or holds `=`"));
+    }
+    Ok(overlays)
+}
+
+/// Trouble with the store, as the failure of a run.
+fn store_failed(error: &StoreError) -> Failure {
+    if error.is_no_space() {
+        return Failure::NoSpace { what: error.to_string() };
+    }
+    Failure::Machine { what: "the store".to_owned(), reason: error.to_string() }
+}
+
+/// The path below the root that an absolute path names.
+fn relative(at: &str) -> Option<RelPath> {
+    RelPath::parse(at.strip_prefix('/')?).ok()
+}
+
+/// Paths below `at` that are made for other mounts.
+fn mount_points(mounts: &[Mount], at: &str) -> Vec<RelPath> {
+    let above = at.trim_end_matches('/');
+    let all = mounts.iter().map(Mount::at).chain(root::SYSTEM_MOUNTS.iter().copied());
+    let below = all.filter_map(|point| relative(point.strip_prefix(above)?));
+    below.filter(|path| !path.names().is_empty()).collect()
+}
+
+/// The failure for a command that did not end with status 0.
+fn command_failed(command: &Command, end: End, followed: &Followed, memory: u64) -> Failure {
+    // Without a control group nobody says that memory ran out. A failure after a process has
+    // grown to most of its address space is taken for it: that is not remembered, so the mistake
+    // costs one more try and not a wrong verdict.
+    if followed.ended.largest > memory / 4 * 3 || end == End::Signal(nix::libc::SIGKILL) {
+        return Failure::OutOfMemory { limit: memory };
+    }
+    let mut shown = command.argv.join(" ");
+    if let Some((cut, _)) = shown.char_indices().nth(SHOWN) {
+        shown.truncate(cut);
+        shown.push('…');
+    }
+    match end {
+        End::Status(status) => Failure::BuilderExit { command: shown, status },
+        End::Signal(signal) => Failure::BuilderSignal { command: shown, signal },
+    }
+}
+
+fn utf8(path: &Path) -> Result<&str, Failure> {
+    path.to_str().ok_or_else(|| Failure::Sandbox {
+        what: format!("the store's path {}", path.display()),
+        reason: "it is not UTF-8".to_owned(),
+    })
+}
+
+/// A pipe whose reading end does not block.
+fn pipe() -> std::io::Result<(File, OwnedFd)> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+    fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok((reader.into(), writer))
+}

@@ -1,0 +1,201 @@
+//! The first process of a sandbox: it assembles the file system, runs the stages, reaps, reports.
+//!
+//! When it ends, the kernel ends everything in its process namespace, so nothing can outlive it:
+//! no daemon, no double fork. It keeps its capabilities (which reach no further than the sandbox)
+//! and so cannot be traced by the programs it starts; those lose them when they are executed.
+
+use std::collections::HashMap;
+use std::ffi::CString;
+use std::fmt::Display;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{AccessFlags, Gid, Pid, Uid, access, chdir};
+
+use super::message::{End, Ended, Event, Job, STOP, receive, send};
+use super::{limits, namespaces, root};
+use crate::request::Command;
+
+/// What a shell would say when a program cannot be started.
+const CANNOT_RUN: End = End::Status(127);
+
+/// Runs one job that arrives over `control`, for the user and group that `ids` are outside. Gives
+/// the exit status, which nobody reads: events tell the engine.
+pub fn main(control: &UnixStream, ids: (Uid, Gid)) -> i32 {
+    // Should the spawner die; the engine's death shows as the end of `control`.
+    let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
+    let _ = nix::unistd::setsid();
+    let Ok(Some((job, _))) = receive::<Job>(control) else { return 1 };
+    match prepare(&job, ids) {
+        Ok((results, children)) => {
+            let borrowed: Vec<_> = results.iter().map(AsFd::as_fd).collect();
+            if send(control, &Event::Ready, &borrowed).is_err() {
+                return 1;
+            }
+            drop(results);
+            match run(&job, control, &children) {
+                Some(ended) => i32::from(send(control, &Event::Ended(ended), &[]).is_err()),
+                None => 1,
+            }
+        }
+        Err(refused) => {
+            let root::Refused { step, errno, detail } = refused;
+            let _ = send(control, &Event::Refused { step, errno: errno as i32, detail }, &[]);
+            1
+        }
+    }
+}
+
+fn prepare(job: &Job, ids: (Uid, Gid)) -> Result<(Vec<std::os::fd::OwnedFd>, SignalFd), root::Refused> {
+    let results = root::assemble(job, ids)?;
+    let finish = || {
+        let null = nix::fcntl::open("/dev/null", nix::fcntl::OFlag::O_RDONLY, nix::sys::stat::Mode::empty())?;
+        namespaces::duplicate_onto(&null, 0)?;
+        limits::apply(job.address_space, job.processes)?;
+        nix::sys::prctl::set_dumpable(false)?;
+        SignalFd::with_flags(
+            &[Signal::SIGCHLD].into_iter().collect::<SigSet>(),
+            SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
+        )
+    };
+    match finish() {
+        Ok(children) => Ok((results, children)),
+        Err(errno) => {
+            Err(root::Refused { step: "the limits of the run".to_owned(), errno, detail: String::new() })
+        }
+    }
+}
+
+/// Runs the stages and ends what is left then. `None` when the engine is gone.
+fn run(job: &Job, control: &UnixStream, children: &SignalFd) -> Option<Ended> {
+    let mut failed = None;
+    'stages: for (number, stage) in job.stages.iter().enumerate() {
+        let mut waiting = stage.iter().enumerate();
+        let mut running = HashMap::new();
+        loop {
+            while running.len() < job.parallel.max(1) {
+                let Some((index, command)) = waiting.next() else { break };
+                match start(command, job) {
+                    Ok(pid) => drop(running.insert(pid, index)),
+                    Err(errno) => {
+                        say(&command.argv[0], errno.desc());
+                        failed = Some((number, index, CANNOT_RUN));
+                        break 'stages;
+                    }
+                }
+            }
+            if running.is_empty() {
+                break;
+            }
+            match wait(control, children)? {
+                Wake::Children => {}
+                Wake::Stop => drop(kill(Pid::from_raw(-1), Signal::SIGTERM)),
+                Wake::Kill => break 'stages,
+            }
+            while let Some((pid, end)) = reap(Some(WaitPidFlag::WNOHANG)) {
+                let Some(index) = running.remove(&pid) else { continue };
+                if end != End::Status(0) {
+                    failed = Some((number, index, end));
+                    break 'stages;
+                }
+            }
+        }
+    }
+    let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
+    while reap(None).is_some() {}
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
+    let micros = |time: nix::sys::time::TimeVal| {
+        u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap_or_default()
+    };
+    Some(Ended {
+        failed,
+        cpu: micros(usage.user_time()) + micros(usage.system_time()),
+        largest: u64::try_from(usage.max_rss()).unwrap_or_default() * 1024,
+    })
+}
+
+enum Wake {
+    Children,
+    Stop,
+    Kill,
+}
+
+/// Waits until a child has ended or the engine has something to say; `None` when it is gone.
+fn wait(control: &UnixStream, children: &SignalFd) -> Option<Wake> {
+    loop {
+        let mut ready = [
+            PollFd::new(control.as_fd(), PollFlags::POLLIN),
+            PollFd::new(children.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut ready, PollTimeout::NONE) {
+            Err(Errno::EINTR) => continue,
+            result => result.ok()?,
+        };
+        let is_ready = |index: usize| ready[index].any().unwrap_or(true);
+        if is_ready(0) {
+            let mut order = [0];
+            return match nix::unistd::read(control, &mut order) {
+                Ok(1) if order[0] == STOP => Some(Wake::Stop),
+                Ok(1) => Some(Wake::Kill),
+                _ => None,
+            };
+        }
+        if is_ready(1) {
+            let _ = children.read_signal();
+            return Some(Wake::Children);
+        }
+    }
+}
+
+/// Collects one ended child; `None` when there is none (yet, with `WNOHANG`).
+fn reap(flags: Option<WaitPidFlag>) -> Option<(Pid, End)> {
+    loop {
+        match waitpid(None::<Pid>, flags) {
+            Ok(WaitStatus::Exited(pid, status)) => return Some((pid, End::Status(status))),
+            Ok(WaitStatus::Signaled(pid, signal, _)) => return Some((pid, End::Signal(signal as i32))),
+            Ok(WaitStatus::StillAlive) => return None,
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+fn start(command: &Command, job: &Job) -> nix::Result<Pid> {
+    chdir(command.cwd.as_str())?;
+    let program = find(&command.argv[0], &job.path)?;
+    let words = |words: &[String]| words.iter().map(|word| c_string(word)).collect::<nix::Result<Vec<_>>>();
+    let mut attributes = PosixSpawnAttr::init()?;
+    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK | PosixSpawnFlags::POSIX_SPAWN_SETPGROUP)?;
+    attributes.set_sigmask(&SigSet::empty())?;
+    attributes.set_pgroup(Pid::from_raw(0))?;
+    let actions = PosixSpawnFileActions::init()?;
+    posix_spawn(&program, &actions, &attributes, &words(&command.argv)?, &words(&job.env)?)
+}
+
+/// The file that `name` stands for: itself when it has a slash, else the first program of that
+/// name on the search path.
+fn find(name: &str, path: &str) -> nix::Result<PathBuf> {
+    if name.contains('/') {
+        return Ok(PathBuf::from(name));
+    }
+    let is_program =
+        |file: &PathBuf| Path::new(file).is_file() && access(file.as_path(), AccessFlags::X_OK).is_ok();
+    path.split(':').map(|directory| Path::new(directory).join(name)).find(is_program).ok_or(Errno::ENOENT)
+}
+
+fn c_string(text: &str) -> nix::Result<CString> {
+    CString::new(text).map_err(|_| Errno::EINVAL)
+}
+
+/// Writes a line of ours into the log.
+fn say(what: &str, why: impl Display) {
+    let _ = nix::unistd::write(std::io::stdout(), format!("jtwbuild: cannot run {what}: {why}\n").as_bytes());
+}

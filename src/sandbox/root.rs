@@ -1,0 +1,243 @@
+//! The file system that a builder sees, assembled by the first process of its sandbox.
+//!
+//! Everything is made as a mount that is not attached anywhere, by descriptor; then the new root
+//! takes the place of the old one, the old one is let go, and the rest is attached below the new
+//! root, where no path can lead anywhere else. Nothing is mounted where the host could see it.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::mount::{MntFlags, umount2};
+use nix::sys::stat::{Mode, mkdirat, umask};
+use nix::unistd::{Gid, Uid, chdir, fchdir, pivot_root, symlinkat};
+
+use super::message::{Job, JobMount, Scratch};
+use super::namespaces::{self, NODEV, NOEXEC, NOSUID, RDONLY};
+
+/// User and group of every builder.
+pub const BUILDER: u32 = 1000;
+/// The host's name in every sandbox.
+const HOST_NAME: &str = "jtwbuild";
+/// Devices that builders may open.
+const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
+/// Links in `/dev`.
+const DEVICE_LINKS: &[(&str, &str)] = &[
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
+/// The directories that every sandbox has, whatever its layers hold.
+pub const SYSTEM_MOUNTS: &[&str] = &["/proc", "/dev", "/tmp"];
+
+/// The step that failed, why, and what the kernel said beside the error number.
+#[derive(Debug)]
+pub struct Refused {
+    pub step: String,
+    pub errno: Errno,
+    pub detail: String,
+}
+
+trait Step<T> {
+    fn step(self, step: impl Into<String>) -> Result<T, Refused>;
+}
+
+impl<T> Step<T> for nix::Result<T> {
+    fn step(self, step: impl Into<String>) -> Result<T, Refused> {
+        self.map_err(|errno| Refused { step: step.into(), errno, detail: String::new() })
+    }
+}
+
+impl<T> Step<T> for std::io::Result<T> {
+    fn step(self, step: impl Into<String>) -> Result<T, Refused> {
+        self.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0))).step(step)
+    }
+}
+
+/// Turns this process, the first of its namespaces, into one that sees what the job says, and
+/// gives the descriptors that the engine wants: the top directory of each captured overlay, and
+/// the scratch space.
+pub fn assemble(job: &Job, (uid, gid): (Uid, Gid)) -> Result<Vec<OwnedFd>, Refused> {
+    become_builder(uid, gid)?;
+    umask(Mode::empty());
+    nix::unistd::sethostname(HOST_NAME).step("the host name")?;
+    namespaces::set_domain_name("(none)").step("the domain name")?;
+    namespaces::raise_loopback().step("the loopback device")?;
+    chdir(job.trees.as_str()).step("the store's trees")?;
+
+    let proc = make_proc().step("a mount of proc")?;
+    let scratch = make_scratch(&job.scratch).step("the scratch space")?;
+    let mut results = Vec::new();
+    let mut mounts = Vec::new();
+    for (index, mount) in job.mounts.iter().enumerate() {
+        match mount {
+            JobMount::Overlay { at, layers, captured } => {
+                let top = format!("top-{index}");
+                directory(&scratch, &top, 0o755).step("the top of an overlay")?;
+                let made = if layers.is_empty() {
+                    namespaces::copy_mount(&scratch, &top).step("an empty directory")?
+                } else {
+                    make_overlay(layers, &scratch, index, &job.scratch)?
+                };
+                if *captured {
+                    results.push(open_directory(&scratch, &top).step("the top of an overlay")?);
+                }
+                mounts.push((at, made));
+            }
+            JobMount::ReadOnly { at, tree } => {
+                let made = namespaces::copy_mount(AT_FDCWD, tree).step(format!("the input at {at}"))?;
+                namespaces::set_attributes(&made, RDONLY | NOSUID | NODEV).step("a read-only mount")?;
+                mounts.push((at, made));
+            }
+        }
+    }
+    for name in ["top-0/proc", "top-0/dev", "top-0/tmp"] {
+        directory(&scratch, name, 0o755).step("a mount point")?;
+    }
+    let devices = make_devices(&scratch).step("the devices")?;
+    directory(&scratch, "tmp", 0o1777).step("/tmp")?;
+    let tmp = namespaces::copy_mount(&scratch, "tmp").step("/tmp")?;
+
+    let mut mounts = mounts.into_iter();
+    let (_, root) = mounts.next().ok_or(Errno::EINVAL).step("the root of the file system")?;
+    enter(&root).step("the change of the root directory")?;
+    namespaces::attach(&proc, AT_FDCWD, "/proc").step("/proc")?;
+    namespaces::attach(&tmp, AT_FDCWD, "/tmp").step("/tmp")?;
+    for (path, mount) in &devices {
+        namespaces::attach(mount, AT_FDCWD, path).step(path.as_str())?;
+    }
+    for (at, mount) in mounts {
+        let step = || format!("the mount at {at}");
+        std::fs::create_dir_all(at).step(step())?;
+        namespaces::attach(&mount, AT_FDCWD, at).step(step())?;
+    }
+    umask(Mode::from_bits_truncate(0o022));
+    results.push(scratch);
+    Ok(results)
+}
+
+/// Fills in the user namespace: one user, one group, and no further user namespaces below.
+fn become_builder(uid: Uid, gid: Gid) -> Result<(), Refused> {
+    let write = |path: &str, text: &str| std::fs::write(path, text).step(path);
+    write("/proc/self/setgroups", "deny")?;
+    write("/proc/self/uid_map", &format!("{BUILDER} {uid} 1"))?;
+    write("/proc/self/gid_map", &format!("{BUILDER} {gid} 1"))?;
+    write("/proc/sys/user/max_user_namespaces", "0")
+}
+
+/// Processes only, and of those only the reader's own: nothing of the host shows, and `/proc/sys`
+/// does not exist.
+fn make_proc() -> nix::Result<OwnedFd> {
+    let context = namespaces::open_file_system(c"proc")?;
+    namespaces::set_option(&context, c"subset", "pid")?;
+    namespaces::set_option(&context, c"hidepid", "ptraceable")?;
+    namespaces::make_mount(&context, NOSUID | NODEV | NOEXEC)
+}
+
+/// Mounts the scratch space over the old root, where nothing will look: overlays and copies need
+/// it attached in this mount namespace.
+fn make_scratch(scratch: &Scratch) -> nix::Result<OwnedFd> {
+    let made = match scratch {
+        Scratch::Memory { bytes } => {
+            let context = namespaces::open_file_system(c"tmpfs")?;
+            namespaces::set_option(&context, c"size", &bytes.to_string())?;
+            namespaces::set_option(&context, c"mode", "0755")?;
+            namespaces::make_mount(&context, NOSUID | NODEV)?
+        }
+        Scratch::Disk { directory } => {
+            let copy = namespaces::copy_mount(AT_FDCWD, directory)?;
+            namespaces::set_attributes(&copy, NOSUID | NODEV)?;
+            copy
+        }
+    };
+    namespaces::attach(&made, AT_FDCWD, "/")?;
+    Ok(made)
+}
+
+fn make_overlay(
+    layers: &[String],
+    scratch: &OwnedFd,
+    index: usize,
+    kind: &Scratch,
+) -> Result<OwnedFd, Refused> {
+    let context = namespaces::open_file_system(c"overlay").step("overlay file systems")?;
+    let work = format!("work-{index}");
+    directory(scratch, &work, 0o755).step("the work directory of an overlay")?;
+    let explain = |result: nix::Result<()>, step: &str| {
+        result.map_err(|errno| Refused { step: step.to_owned(), errno, detail: kernel_says(&context) })
+    };
+    for layer in layers.iter().rev() {
+        explain(namespaces::set_option(&context, c"lowerdir+", layer), "a layer of an overlay")?;
+    }
+    let raw = scratch.as_raw_fd();
+    let inside = |name: &str| format!("/proc/self/fd/{raw}/{name}");
+    let top = inside(&format!("top-{index}"));
+    explain(namespaces::set_option(&context, c"upperdir", &top), "the top of an overlay")?;
+    explain(
+        namespaces::set_option(&context, c"workdir", &inside(&work)),
+        "the work directory of an overlay",
+    )?;
+    explain(namespaces::set_flag(&context, c"userxattr"), "an overlay's `userxattr`")?;
+    if matches!(kind, Scratch::Disk { .. }) {
+        // What a crash leaves behind is thrown away, so nothing has to reach the disk.
+        explain(namespaces::set_flag(&context, c"volatile"), "an overlay's `volatile`")?;
+    }
+    namespaces::make_mount(&context, NOSUID | NODEV).map_err(|errno| Refused {
+        step: "an overlay".to_owned(),
+        errno,
+        detail: kernel_says(&context),
+    })
+}
+
+/// What the kernel left to read about the last trouble with a mount.
+fn kernel_says(context: &OwnedFd) -> String {
+    let mut buffer = [0; 512];
+    match nix::unistd::read(context, &mut buffer) {
+        Ok(count) => String::from_utf8_lossy(&buffer[..count]).trim().to_owned(),
+        Err(_) => String::new(),
+    }
+}
+
+/// `/dev` with its devices, in the order in which they are to be attached. Read-only, or a builder
+/// that runs for root could change the host's device nodes.
+fn make_devices(scratch: &OwnedFd) -> nix::Result<Vec<(String, OwnedFd)>> {
+    directory(scratch, "dev", 0o755)?;
+    directory(scratch, "shm", 0o1777)?;
+    directory(scratch, "dev/shm", 0o755)?;
+    let dev = open_directory(scratch, "dev")?;
+    for (name, target) in DEVICE_LINKS {
+        symlinkat(*target, &dev, *name)?;
+    }
+    let mut made = Vec::with_capacity(DEVICES.len() + 2);
+    let mount = namespaces::copy_mount(scratch, "dev")?;
+    namespaces::set_attributes(&mount, RDONLY | NOEXEC)?;
+    made.push(("/dev".to_owned(), mount));
+    made.push(("/dev/shm".to_owned(), namespaces::copy_mount(scratch, "shm")?));
+    for name in DEVICES {
+        let path = format!("/dev/{name}");
+        drop(openat(&dev, *name, OFlag::O_CREAT | OFlag::O_CLOEXEC, Mode::from_bits_truncate(0o644))?);
+        let mount = namespaces::copy_mount(AT_FDCWD, &path)?;
+        namespaces::set_attributes(&mount, RDONLY | NOSUID | NOEXEC)?;
+        made.push((path, mount));
+    }
+    Ok(made)
+}
+
+/// Makes `root` the root directory and lets go of the old one, with all that is mounted there.
+fn enter(root: &OwnedFd) -> nix::Result<()> {
+    namespaces::attach(root, AT_FDCWD, "/")?;
+    fchdir(root)?;
+    pivot_root(".", ".")?;
+    umount2(".", MntFlags::MNT_DETACH)?;
+    chdir("/")
+}
+
+fn directory(at: &OwnedFd, name: &str, mode: u32) -> nix::Result<()> {
+    mkdirat(at, name, Mode::from_bits_truncate(mode))
+}
+
+fn open_directory(at: &OwnedFd, name: &str) -> nix::Result<OwnedFd> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    openat(at.as_fd(), name, flags, Mode::empty())
+}
