@@ -1,6 +1,11 @@
 //! jtwbuild: a content-addressed build-graph engine that turns sets of OCaml packages into browser
 //! REPLs.
 
+// The library never prints, never ends the process, runs programs only in the sandbox, and does
+// not panic on input. See tests/layering.rs, which also says who may use whom.
+#![deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
+#![deny(clippy::unwrap_used, clippy::disallowed_methods)]
+
 pub mod derivation;
 pub mod diagnostic;
 pub mod fetch;

@@ -4,6 +4,9 @@
 //! else: no times, owners or extended attributes. Values of these types are proof that the rules
 //! below have been checked, so nothing that comes from an archive or a builder reaches the disk
 //! as a raw path.
+//!
+//! The file is longer than 500 lines because a tree, its encoding and its hash are one proof: taken
+//! apart, the parts would have to trust each other.
 
 use std::collections::BTreeMap;
 use std::fmt;
