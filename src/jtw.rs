@@ -27,7 +27,7 @@ use crate::store::StoreError;
 use crate::store::tree::{File, Name, Node, RelPath, Tree, TreeError};
 
 pub use self::compile::{missing_primitives, provided_primitives};
-pub use self::dynamic_cmis::DynamicCmis;
+pub use self::dynamic_cmis::{DynamicCmis, FILE_NAME as DYNAMIC_CMIS};
 pub use self::finish::finish;
 pub use self::libraries::analyse;
 pub use self::payload::{COMPILER_PAYLOAD, PACKAGE_PAYLOAD, PayloadRule, payload_hash};
@@ -111,6 +111,9 @@ pub enum Problem {
     /// Two interfaces that a reader could not tell apart.
     #[error("`{path}` exists with a capital and with a small first letter")]
     InterfaceClash { path: String },
+    /// A library that is required and that no package of the universe has.
+    #[error("library {library} requires {required}, which no package here has")]
+    UnknownLibrary { library: String, required: String },
     /// Libraries that require one another in a circle.
     #[error("libraries require one another: {}", libraries.join(" → "))]
     Cycle { libraries: Vec<String> },

@@ -8,6 +8,7 @@
 
 pub mod derivation;
 pub mod diagnostic;
+pub mod assemble;
 pub mod fetch;
 pub mod findlib;
 pub mod install;

@@ -1,0 +1,75 @@
+//! `findlib_index` and `findlib_index.json`: what a worker reads first.
+
+use serde::{Deserialize, Serialize};
+
+use crate::jtw::Effects;
+
+/// Older workers ask for the first, newer ones for the second; both hold the same bytes.
+pub(super) const FILE_NAMES: [&str; 2] = ["findlib_index", "findlib_index.json"];
+
+/// An index. Paths are relative to the index's own directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Index {
+    pub compiler: IndexCompiler,
+    /// The effects mode of worker and libraries; an addition of ours.
+    pub effects: Effects,
+    /// META files, sorted by package, the standard library's last.
+    pub meta_files: Vec<String>,
+    /// The same list under the key that older workers know.
+    pub metas: Vec<String>,
+}
+
+/// Which worker goes with the libraries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexCompiler {
+    /// Bare version of OCaml.
+    pub version: String,
+    /// The next component of the worker's URL.
+    pub content_hash: String,
+    /// `worker.js`, relative to the file that holds this.
+    pub worker_url: String,
+}
+
+impl IndexCompiler {
+    pub(super) fn new(version: &str, content_hash: &str) -> Self {
+        let place = format!("compiler/{version}/{content_hash}");
+        let worker_url = format!("{place}/worker.js");
+        Self { version: version.to_owned(), content_hash: content_hash.to_owned(), worker_url }
+    }
+
+    /// The compiler's directory below the site's root.
+    pub(super) fn place(&self) -> String {
+        format!("compiler/{}/{}", self.version, self.content_hash)
+    }
+
+    /// The same, as seen from a directory from which `up` leads to the root.
+    pub(super) fn relative_to(&self, up: &str) -> Self {
+        let worker = format!("{}/worker.js", self.place());
+        let worker_url = if up == "." { worker } else { format!("{up}/{worker}") };
+        Self { worker_url, ..self.clone() }
+    }
+}
+
+impl Index {
+    /// `metas` are relative to the root; `at` is the index's directory and `up` leads back.
+    pub(super) fn new(
+        compiler: &IndexCompiler,
+        effects: Effects,
+        metas: impl Iterator<Item = String>,
+        at: &str,
+        up: &str,
+    ) -> Self {
+        let stdlib = format!("{}/lib/ocaml/stdlib/META", compiler.place());
+        let relative = |path: String| match path.strip_prefix(at).and_then(|rest| rest.strip_prefix('/')) {
+            Some(below) => below.to_owned(),
+            None => format!("{up}/{path}"),
+        };
+        let meta_files: Vec<String> = metas.chain([stdlib]).map(relative).collect();
+        Self { compiler: compiler.relative_to(up), effects, metas: meta_files.clone(), meta_files }
+    }
+
+    /// The file's bytes.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an index is always JSON")
+    }
+}

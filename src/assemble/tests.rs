@@ -1,0 +1,183 @@
+//! Sites of a few tiny layers.
+
+use super::*;
+use crate::jtw::{LibraryRecord, fixture::Fixture, tools_layer};
+
+/// A layer with one library in `lib/<name>`.
+fn layer(fixture: &Fixture, name: &str, library: LibraryRecord) -> Tree {
+    let cmis = r#"{"dcs_url":"lib/x/","dcs_toplevel_modules":["A"],"dcs_file_prefixes":[]}"#;
+    let files = [("META", name), ("a.cmi", "interface"), ("a.cma.js", "code"), (DYNAMIC_CMIS, cmis)];
+    let record = LayerRecord {
+        package: name.to_owned(),
+        version: "1".to_owned(),
+        effects: Effects::Disabled,
+        payload: blake3::hash(name.as_bytes()).to_hex().to_string(),
+        metas: vec![format!("{name}/META")],
+        libraries: vec![library],
+        problems: Vec::new(),
+    };
+    let mut tree = Tree::default();
+    for (file, text) in files {
+        let at = path(&format!("lib/{name}/{file}")).unwrap();
+        tree.insert(&at, Node::File(fixture.add(text))).unwrap();
+    }
+    tree.insert(&path(RECORD).unwrap(), Node::File(fixture.add(&serde_json::to_string(&record).unwrap())))
+        .unwrap();
+    tree
+}
+
+fn library(name: &str, requires: &[&str], provides: &[&str], missing: &[&str]) -> LibraryRecord {
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    LibraryRecord {
+        name: name.to_owned(),
+        directory: name.to_owned(),
+        requires: owned(requires),
+        archives: vec![format!("{name}/a.cma.js")],
+        bytes: 4,
+        provides: owned(provides),
+        missing: owned(missing),
+    }
+}
+
+fn tools(fixture: &Fixture) -> Tree {
+    let stdlib = fixture.tree(&[("stdlib.cmi", "stdlib")]);
+    let (worker, js) = (fixture.add("worker"), fixture.add("stdlib code"));
+    tools_layer(worker, js, &stdlib, "5.4.1", &fixture.staging).unwrap()
+}
+
+fn member<'a>(name: &'a str, layer: &'a Tree, is_target: bool) -> Member<'a> {
+    Member { name, version: "1", description: "for tests", layer, is_target }
+}
+
+fn assembled(fixture: &Fixture, members: &[Member<'_>]) -> Result<Site, AssembleError> {
+    let (tools, page) = (tools(fixture), fixture.tree(&[("index.html", "<!doctype html>")]));
+    let effects = Effects::Disabled;
+    let parts =
+        Parts { name: "demo", compiler_version: "5.4.1", effects, tools: &tools, members, page: &page };
+    assemble(&parts, &fixture.staging)
+}
+
+#[test]
+fn site_is_the_same_to_the_byte_whatever_the_order() {
+    let fixture = Fixture::new();
+    let fmt = layer(&fixture, "fmt", library("fmt", &["seq"], &[], &[]));
+    let seq = layer(&fixture, "seq", library("seq", &[], &[], &[]));
+    let empty = Tree::default();
+    let members = [member("seq", &seq, false), member("fmt", &fmt, true), member("conf-gmp", &empty, true)];
+    let site = assembled(&fixture, &members).unwrap();
+    let reversed: Vec<Member<'_>> = members.iter().rev().copied().collect();
+    assert_eq!(assembled(&fixture, &reversed).unwrap().tree, site.tree);
+    let mut shown = Fixture::listing(&site.tree).join("\n");
+    for name in [
+        UNIVERSE.to_owned(),
+        format!("{}/findlib_index.json", site.universe),
+        "p/fmt/1/findlib_index.json".to_owned(),
+        format!("p/fmt/1/{}/lib/fmt/{DYNAMIC_CMIS}", site.summary.packages[0].content_hash),
+    ] {
+        shown += &format!("\n\n{name}\n{}", fixture.text(&site.tree, &name));
+    }
+    insta::assert_snapshot!(shown);
+    assert_eq!(site.problems, []);
+    for old_and_new in ["u", "p/fmt/1"] {
+        let at = if old_and_new == "u" { site.universe.as_str() } else { old_and_new };
+        let text = |name: &str| fixture.text(&site.tree, &format!("{at}/{name}"));
+        assert_eq!(text("findlib_index"), text("findlib_index.json"));
+    }
+    assert!(fixture.staging.publish(&site.tree).is_ok());
+}
+
+#[test]
+fn every_path_of_an_index_leads_to_a_file() {
+    let fixture = Fixture::new();
+    let fmt = layer(&fixture, "fmt", library("fmt", &[], &[], &[]));
+    let site = assembled(&fixture, &[member("fmt", &fmt, true)]).unwrap();
+    for at in [site.universe.as_str(), "p/fmt/1"] {
+        let index: Index =
+            serde_json::from_str(&fixture.text(&site.tree, &format!("{at}/findlib_index.json"))).unwrap();
+        assert_eq!(index.meta_files.len(), 2);
+        for entry in index.meta_files.iter().chain([&index.compiler.worker_url]) {
+            let mut names: Vec<&str> = at.split('/').collect();
+            for name in entry.split('/') {
+                if name == ".." { names.pop().map(|_| ()).unwrap() } else { names.push(name) }
+            }
+            fixture.text(&site.tree, &names.join("/"));
+        }
+    }
+}
+
+#[test]
+fn primitives_of_required_libraries_are_not_missing() {
+    let fixture = Fixture::new();
+    let base = layer(&fixture, "base", library("base", &["middle"], &[], &["csel", "gone"]));
+    let middle = layer(&fixture, "middle", library("middle", &["intrinsics"], &[], &[]));
+    let intrinsics = layer(&fixture, "intrinsics", library("intrinsics", &[], &["csel"], &[]));
+    let members = [member("base", &base, false), member("middle", &middle, false)];
+    let without = assembled(&fixture, &members).unwrap();
+    let all = [members[0], members[1], member("intrinsics", &intrinsics, false)];
+    let with = assembled(&fixture, &all).unwrap();
+    let missing = |site: &Site| site.summary.packages[0].libraries[0].missing_primitives.join(" ");
+    assert_eq!(missing(&without), "csel gone");
+    assert_eq!(missing(&with), "gone");
+    let hash = |site: &Site| site.summary.packages[0].content_hash.clone();
+    assert_ne!(hash(&without), hash(&with), "what is published differs, so the URL does");
+    let json = fixture.text(&with.tree, &format!("p/base/1/{}/lib/base/{DYNAMIC_CMIS}", hash(&with)));
+    assert!(json.ends_with(r#""jtw_missing_primitives":["gone"]}"#), "{json}");
+    let unknown = Problem::UnknownLibrary { library: "middle".into(), required: "intrinsics".into() };
+    assert_eq!(without.problems, [("middle".to_owned(), unknown)]);
+}
+
+#[test]
+fn circles_between_packages_are_reported() {
+    let fixture = Fixture::new();
+    let a = layer(&fixture, "a", library("a", &["b"], &[], &["p"]));
+    let b = layer(&fixture, "b", library("b", &["a"], &[], &[]));
+    let site = assembled(&fixture, &[member("a", &a, false), member("b", &b, false)]).unwrap();
+    assert_eq!(site.problems[0].1.to_string(), "libraries require one another: a → b → a");
+}
+
+#[test]
+fn a_change_of_one_package_moves_its_url_and_the_universe_and_nothing_else() {
+    let fixture = Fixture::new();
+    let one = layer(&fixture, "one", library("one", &[], &[], &[]));
+    let two = layer(&fixture, "two", library("two", &[], &[], &[]));
+    let changed = layer(&fixture, "two", library("two", &[], &[], &["p"]));
+    let before = assembled(&fixture, &[member("one", &one, false), member("two", &two, false)]).unwrap();
+    let after = assembled(&fixture, &[member("one", &one, false), member("two", &changed, false)]).unwrap();
+    let hashes = |site: &Site| -> Vec<String> {
+        site.summary.packages.iter().map(|one| one.content_hash.clone()).collect()
+    };
+    assert_eq!(hashes(&before)[0], hashes(&after)[0]);
+    assert_ne!(hashes(&before)[1], hashes(&after)[1]);
+    assert_ne!(before.universe, after.universe);
+    assert_eq!(before.summary.compiler, after.summary.compiler);
+}
+
+#[test]
+fn parts_that_do_not_fit_are_refused() {
+    let fixture = Fixture::new();
+    let one = layer(&fixture, "one", library("one", &[], &[], &[]));
+    let refused = |members: &[Member<'_>]| assembled(&fixture, members).unwrap_err().to_string();
+    assert_eq!(
+        refused(&[member("one", &one, false), member("one", &one, true)]),
+        "package one is there twice"
+    );
+    for name in ["a/b", "..", "", "a b", "é", "a%2f"] {
+        assert!(refused(&[member(name, &one, false)]).contains("cannot be part of a URL"), "{name}");
+    }
+    let damaged = fixture.tree(&[("lib/x/META", "")]);
+    assert!(refused(&[member("x", &damaged, false)]).starts_with("`jtw.json` of x.1: "));
+    let (tools, page) = (tools(&fixture), fixture.tree(&[("universe.json", "{}")]));
+    let parts = Parts {
+        name: "demo",
+        compiler_version: "5.4.1",
+        effects: Effects::Cps,
+        tools: &tools,
+        members: &[member("one", &one, false)],
+        page: &Tree::default(),
+    };
+    let refused = |parts: &Parts<'_>| assemble(parts, &fixture.staging).unwrap_err().to_string();
+    assert_eq!(refused(&parts), "one.1 was compiled with effects disabled, the universe has cps");
+    assert_eq!(refused(&Parts { page: &page, ..parts }), "the page may not hold `universe.json`");
+    let empty = Tree::default();
+    assert_eq!(refused(&Parts { tools: &empty, ..parts }), "the tools layer has no `worker.js`");
+}
