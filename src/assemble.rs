@@ -316,7 +316,11 @@ fn published_lib(one: &Placed<'_>, staging: &Staging) -> Result<Tree, AssembleEr
             AssembleError::DynamicCmis { package: one.member.name.to_owned(), path: at.to_string(), source }
         })?;
         // Relative to the compiler's directory, three levels down, where the worker is.
-        cmis.dcs_url = format!("../../../{}/lib/{directory}", one.place()).trim_end_matches('/').to_owned();
+        let place = one.place();
+        cmis.dcs_url = match directory.as_str() {
+            "" => format!("../../../{place}/lib"),
+            _ => format!("../../../{place}/lib/{directory}"),
+        };
         cmis.jtw_missing_primitives = one.missing.get(&directory).cloned().unwrap_or_default();
         lib.replace(&at, Node::File(staging.add_bytes(&cmis.to_json(), false)?))?;
     }

@@ -6,9 +6,9 @@
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 #![deny(clippy::unwrap_used, clippy::disallowed_methods)]
 
+pub mod assemble;
 pub mod derivation;
 pub mod diagnostic;
-pub mod assemble;
 pub mod fetch;
 pub mod findlib;
 pub mod install;
@@ -22,8 +22,8 @@ pub mod plan;
 pub mod realise;
 pub mod recipe;
 pub mod request;
-pub mod solve;
 pub mod sandbox;
+pub mod solve;
 pub mod source;
 pub mod store;
 pub mod toml_reader;

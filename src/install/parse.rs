@@ -242,7 +242,8 @@ mod tests {
                 .iter()
                 .flat_map(|entry| entry.items.iter().map(move |item| (entry, item)))
                 .map(|(entry, item)| format!("{} {:?} {:?};", entry.field, item.source, item.destination))
-                .collect(),
+                .collect::<Vec<_>>()
+                .concat(),
             Err(error) => error.to_string(),
         }
     }

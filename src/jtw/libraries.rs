@@ -95,21 +95,19 @@ fn metas(layer: &Tree) -> Vec<Found> {
             }
         };
         let meta = Name::new(b"META").expect("a word is a name");
+        let is_package = |text: &str| !text.is_empty() && !text.contains(['.', '+', '^']);
         // A package's own directory counts before a file beside it.
         for (name, node) in directory.entries() {
-            let (Some(text), Node::Directory(below)) = (name.as_str(), node) else { continue };
-            if let Some(Node::File(file)) = below.get(&RelPath::default().join(meta.clone())) {
-                if !text.starts_with(['+', '^']) && !text.contains('.') {
-                    add(text, *file, path.join(name.clone()).join(meta.clone()), false);
-                }
+            let (Some(package), Node::Directory(below)) = (name.as_str(), node) else { continue };
+            let file = below.get(&RelPath::default().join(meta.clone()));
+            if let (true, Some(Node::File(file))) = (is_package(package), file) {
+                add(package, *file, path.join(name.clone()).join(meta.clone()), false);
             }
         }
         for (name, node) in directory.entries() {
             let package = name.as_str().and_then(|text| text.strip_prefix("META."));
-            if let (Some(package), Node::File(file)) = (package, node) {
-                if !package.is_empty() && !package.starts_with(['+', '^']) && !package.contains('.') {
-                    add(package, *file, path.join(name.clone()), true);
-                }
+            if let (Some(package), Node::File(file)) = (package.filter(|text| is_package(text)), node) {
+                add(package, *file, path.join(name.clone()), true);
             }
         }
     }
