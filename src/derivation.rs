@@ -117,8 +117,9 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fetch {
     pub archive: Archive,
-    /// Leading path components that are dropped.
-    pub strip: usize,
+    /// Leading path components that are dropped; absent: the one top directory, if all is in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strip: Option<u32>,
     /// Most bytes of the archive, and of what is in it.
     pub archive_bytes: u64,
     pub unpacked_bytes: u64,
@@ -178,6 +179,8 @@ pub struct Tools {
     /// The base, and where its standard library is.
     pub base: Slot,
     pub stdlib: String,
+    /// The compiler's version.
+    pub compiler: String,
     /// Raised when jtwbuild itself makes something else of the same inputs.
     pub revision: u32,
 }
@@ -213,7 +216,8 @@ pub struct Assembly {
     pub tools: Slot,
     pub packages: Vec<AssemblyPackage>,
     /// Files for the site's root.
-    pub page: Slot,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page: Option<Slot>,
     /// Raised when jtwbuild itself makes something else of the same inputs.
     pub revision: u32,
 }

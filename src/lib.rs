@@ -18,6 +18,7 @@ pub mod name;
 pub mod outcome;
 pub mod package;
 pub mod path;
+pub mod pins;
 pub mod plan;
 pub mod realise;
 pub mod recipe;

@@ -1,5 +1,9 @@
 //! `Plan`: the graph of derivations with their plan keys. Pure: equal input gives equal bytes.
 
+pub mod evaluate;
+mod packages;
+mod scripts;
+
 use std::collections::HashMap;
 
 use petgraph::Direction;

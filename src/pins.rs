@@ -1,0 +1,172 @@
+//! `Pins`: what a plan takes from this machine, each known by the hash of its content.
+//!
+//! Local sources, the worker's source and the files that come with recipes are hashed here before
+//! planning, so that the plan itself is a function of its arguments. Their bytes enter the store
+//! only when a node that needs them is built.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::lock::Lock;
+use crate::name::RecipeName;
+use crate::outcome::Failure;
+use crate::recipe::overlay::{Recipes, RecipesError};
+use crate::source::PinnedDeb;
+use crate::store::staging::scan;
+use crate::store::tree::{BlobHash, File, Node, RelPath, Tree, TreeError, TreeHash};
+use crate::store::{Store, StoreError};
+
+/// Why something local could not be pinned.
+#[derive(Debug, Error)]
+pub enum PinError {
+    #[error(transparent)]
+    Recipes(#[from] RecipesError),
+    #[error("`{path}`: {source}")]
+    Path { path: String, source: TreeError },
+    /// There is no file at all below a folder of the recipes.
+    #[error("there are no files in the folder `{0}` of the recipes")]
+    EmptyFolder(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Where the bytes of a pinned tree are.
+#[derive(Clone, Debug)]
+enum Content {
+    Path(PathBuf),
+    Files(Vec<(RelPath, Arc<[u8]>)>),
+}
+
+/// Pinned content by its hash, and the packages of the bases.
+#[derive(Clone, Debug, Default)]
+pub struct Pins {
+    bases: BTreeMap<RecipeName, Vec<PinnedDeb>>,
+    contents: HashMap<TreeHash, Content>,
+}
+
+impl Pins {
+    /// Takes the bases that a lock pins.
+    pub fn new(lock: &Lock) -> Self {
+        let bases = lock.bases.iter().map(|(name, base)| (name.clone(), base.packages.clone()));
+        Self { bases: bases.collect(), contents: HashMap::new() }
+    }
+
+    /// The packages of a base, if they are pinned.
+    pub fn base(&self, name: &RecipeName) -> Option<&[PinnedDeb]> {
+        self.bases.get(name).map(Vec::as_slice)
+    }
+
+    /// Hashes a file or directory of this machine.
+    pub fn pin_path(&mut self, path: &Path) -> Result<TreeHash, PinError> {
+        let hash = scan(path)?.hash();
+        self.contents.insert(hash, Content::Path(path.to_owned()));
+        Ok(hash)
+    }
+
+    /// Hashes the files of a folder among the recipes. Files that end in `.sh` are executable.
+    pub fn pin_folder(&mut self, recipes: &Recipes, folder: &str) -> Result<TreeHash, PinError> {
+        let prefix = format!("{folder}/");
+        let mut files = Vec::new();
+        for path in recipes.list(&prefix) {
+            let below = RelPath::parse(&path[prefix.len()..])
+                .map_err(|source| PinError::Path { path: path.to_owned(), source })?;
+            files.push((below, recipes.bytes(path)?));
+        }
+        if files.is_empty() {
+            return Err(PinError::EmptyFolder(folder.to_owned()));
+        }
+        let tree = tree_of(&files, &mut |bytes, executable| {
+            let blob = BlobHash::from_bytes(*blake3::hash(bytes).as_bytes());
+            Ok(File { blob, size: bytes.len() as u64, executable })
+        });
+        let hash = tree?.hash();
+        self.contents.insert(hash, Content::Files(files));
+        Ok(hash)
+    }
+
+    /// Makes the bytes of a pinned tree be in the store. Content that has changed since it was
+    /// hashed is an error.
+    pub fn provide(&self, tree: &TreeHash, store: &Arc<Store>) -> Result<(), Failure> {
+        if store.has_tree(tree) {
+            return Ok(());
+        }
+        let trouble = |error: PinError| match error {
+            PinError::Store(error) if error.is_no_space() => Failure::NoSpace { what: error.to_string() },
+            error => Failure::Machine { what: "a local source".into(), reason: error.to_string() },
+        };
+        let Some(content) = self.contents.get(tree) else {
+            let reason = "it is neither in the store nor on this machine".into();
+            return Err(Failure::Machine { what: tree.to_string(), reason });
+        };
+        let staging = store.stage().map_err(|error| trouble(error.into()))?;
+        let staged = match content {
+            Content::Path(path) => staging.add_path(path).map_err(PinError::from),
+            Content::Files(files) => {
+                tree_of(files, &mut |bytes, executable| Ok(staging.add_bytes(bytes, executable)?))
+            }
+        };
+        let staged = staged.map_err(trouble)?;
+        if staged.hash() != *tree {
+            let what = match content {
+                Content::Path(path) => path.display().to_string(),
+                Content::Files(_) => "a file of the recipes".into(),
+            };
+            return Err(Failure::Machine { what, reason: "it changed while the run was going on".into() });
+        }
+        staging.publish(&staged).map_err(|error| trouble(error.into()))?;
+        Ok(())
+    }
+}
+
+fn tree_of(
+    files: &[(RelPath, Arc<[u8]>)],
+    take: &mut dyn FnMut(&[u8], bool) -> Result<File, PinError>,
+) -> Result<Tree, PinError> {
+    let mut tree = Tree::default();
+    for (path, bytes) in files {
+        let executable = path.file_name().is_some_and(|name| name.as_bytes().ends_with(b".sh"));
+        let file = take(bytes, executable)?;
+        tree.insert(path, Node::File(file))
+            .map_err(|source| PinError::Path { path: path.to_string(), source })?;
+    }
+    Ok(tree)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pinned_content_is_provided_unless_it_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(&directory.path().join("store")).unwrap());
+        let source = directory.path().join("hello.txt");
+        std::fs::write(&source, "hello").unwrap();
+        let mut pins = Pins::default();
+        let hash = pins.pin_path(&source).unwrap();
+        assert!(!store.has_tree(&hash));
+        pins.provide(&hash, &store).unwrap();
+        assert_eq!(std::fs::read(store.tree_path(&hash).join("hello.txt")).unwrap(), b"hello");
+
+        std::fs::write(&source, "one").unwrap();
+        let hash = pins.pin_path(&source).unwrap();
+        std::fs::write(&source, "two").unwrap();
+        let failure = pins.provide(&hash, &store).unwrap_err();
+        assert!(failure.to_string().contains("changed while"), "{failure}");
+    }
+
+    #[test]
+    fn folder_of_recipes_is_a_tree() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(&directory.path().join("store")).unwrap());
+        let recipes = Recipes::built_in();
+        let mut pins = Pins::default();
+        let hash = pins.pin_folder(&recipes, "jtw-tools/worker").unwrap();
+        pins.provide(&hash, &store).unwrap();
+        assert!(store.tree_path(&hash).join("worker.ml").exists());
+        assert!(matches!(pins.pin_folder(&recipes, "none"), Err(PinError::EmptyFolder(_))));
+    }
+}

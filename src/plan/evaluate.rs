@@ -1,0 +1,130 @@
+//! Universe, solution, pins and recipes → the plan. No input is read here that is not an argument,
+//! and no map is walked in any order but that of its keys.
+
+use std::collections::{BTreeMap, HashMap};
+
+use thiserror::Error;
+
+use super::{Plan, packages, scripts};
+use crate::derivation::{self, Action, Derivation, Kind, NodeId};
+use crate::diagnostic::{SourceError, SourceFile};
+use crate::name::RecipeName;
+use crate::path::RelativePath;
+use crate::pins::Pins;
+use crate::recipe::overlay::Recipes;
+use crate::recipe::template::{Bindings, Unbound};
+use crate::recipe::values::SourceArchive;
+use crate::recipe::{BaseKindRecipe, BaseRecipe, Loaded, RecipeError, RecipeKind, SourceRecipe};
+use crate::request::Command;
+use crate::solve::Solution;
+use crate::store::tree::TreeHash;
+use crate::universe::Universe;
+
+/// Why there is no plan.
+#[derive(Debug, Error)]
+pub enum PlanError {
+    /// A recipe cannot be read.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// Something in a file cannot be planned.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A base whose packages are not pinned.
+    #[error("the lock does not pin the base `{0}`")]
+    UnpinnedBase(RecipeName),
+}
+
+/// Everything that planning reads.
+pub struct Evaluation<'a> {
+    pub universe: &'a Universe,
+    pub solution: &'a Solution,
+    pub recipes: &'a Recipes,
+    pub pins: &'a Pins,
+    /// Content of the local sources of nodes, by the path that the universe names.
+    pub sources: &'a BTreeMap<RelativePath, TreeHash>,
+    /// Content of the worker's source, and of the page; needed when there are packages.
+    pub worker: Option<TreeHash>,
+    pub page: Option<TreeHash>,
+}
+
+/// Makes the plan.
+pub fn evaluate(evaluation: &Evaluation<'_>) -> Result<Plan, PlanError> {
+    let mut planner =
+        Planner { evaluation, plan: Plan::default(), bases: HashMap::new(), source_recipe: None };
+    packages::plan(&mut planner)?;
+    scripts::plan(&mut planner)?;
+    Ok(planner.plan)
+}
+
+/// The plan being made.
+pub(super) struct Planner<'a> {
+    pub evaluation: &'a Evaluation<'a>,
+    pub plan: Plan,
+    bases: HashMap<RecipeName, PlannedBase>,
+    source_recipe: Option<SourceRecipe>,
+}
+
+/// A base that is in the plan, and what its recipe states.
+#[derive(Clone)]
+pub(super) struct PlannedBase {
+    pub node: NodeId,
+    pub facts: BTreeMap<String, String>,
+}
+
+impl Planner<'_> {
+    /// The node of a base, added when it is not there.
+    pub fn base(&mut self, name: &RecipeName) -> Result<PlannedBase, PlanError> {
+        if let Some(base) = self.bases.get(name) {
+            return Ok(base.clone());
+        }
+        let Loaded { recipe, file } = BaseRecipe::load(self.evaluation.recipes, name)?;
+        let kind = BaseKindRecipe::load(self.evaluation.recipes)?;
+        let packages =
+            self.evaluation.pins.base(name).ok_or_else(|| PlanError::UnpinnedBase(name.clone()))?;
+        let nothing = Bindings::default();
+        let setup = recipe.setup.iter().map(|argv| argv.expand(&nothing)).collect::<Result<_, _>>();
+        let action = Action::Base(derivation::Base {
+            packages: packages.to_vec(),
+            drop: recipe.drop,
+            prefix: recipe.prefix.map(|prefix| prefix.to_string()),
+            setup: bound(setup, &file)?,
+            env: bound(kind.recipe.env.expand(&nothing), &kind.file)?,
+            limits: kind.recipe.limits,
+        });
+        let node = self.plan.add(Derivation {
+            kind: Kind::Base,
+            name: name.as_str().into(),
+            action,
+            inputs: Vec::new(),
+        });
+        let base = PlannedBase { node, facts: recipe.facts };
+        self.bases.insert(name.clone(), base.clone());
+        Ok(base)
+    }
+
+    /// The node that fetches and unpacks an archive.
+    pub fn source(&mut self, name: &str, source: &SourceArchive) -> Result<NodeId, PlanError> {
+        let recipe = match &self.source_recipe {
+            Some(recipe) => recipe,
+            None => self.source_recipe.insert(SourceRecipe::load(self.evaluation.recipes)?.recipe),
+        };
+        let action = Action::Fetch(derivation::Fetch {
+            archive: source.archive.clone(),
+            strip: source.strip,
+            archive_bytes: recipe.archive_bytes,
+            unpacked_bytes: recipe.unpacked_bytes,
+            members: recipe.members,
+        });
+        Ok(self.plan.add(Derivation { kind: Kind::Source, name: name.into(), action, inputs: Vec::new() }))
+    }
+}
+
+/// Turns a missing variable into an error at its place in `file`.
+pub(super) fn bound<T>(result: Result<T, Unbound>, file: &SourceFile) -> Result<T, PlanError> {
+    result.map_err(|unbound| PlanError::Source(unbound.in_file(file)))
+}
+
+/// One command a stage: they run one after another.
+pub(super) fn in_sequence(commands: Vec<Vec<String>>, cwd: &str) -> Vec<Vec<Command>> {
+    commands.into_iter().map(|argv| vec![Command { argv, cwd: cwd.to_owned() }]).collect()
+}

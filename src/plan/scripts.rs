@@ -1,0 +1,135 @@
+//! The nodes of the user's own (`[[node]]`).
+
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use super::evaluate::{PlanError, Planner, bound, in_sequence};
+use crate::derivation::{self, Action, Derivation, Input, Kind, NodeId, OUT};
+use crate::recipe::template::Bindings;
+use crate::recipe::{Loaded, RecipeKind, ScriptRecipe};
+use crate::request::{Layer, Limits, Mount, Request};
+use crate::universe::Universe;
+use crate::universe::node::{Node, NodeSource, Run};
+
+/// Plans the user's nodes, inputs first. Nodes that need each other in a circle are an error.
+pub(super) fn plan(planner: &mut Planner<'_>) -> Result<(), PlanError> {
+    let universe = planner.evaluation.universe;
+    if universe.nodes.is_empty() {
+        return Ok(());
+    }
+    let recipe = ScriptRecipe::load(planner.evaluation.recipes)?;
+    let mut planned = vec![None; universe.nodes.len()];
+    for index in order(universe)? {
+        planned[index] = Some(plan_node(planner, &recipe, &universe.nodes[index], &planned)?);
+    }
+    Ok(())
+}
+
+/// The positions of all nodes, each behind its inputs.
+fn order(universe: &Universe) -> Result<Vec<usize>, PlanError> {
+    let inputs: usize = universe.nodes.iter().map(|node| node.inputs.len()).sum();
+    let mut graph = DiGraph::<(), (), u32>::with_capacity(universe.nodes.len(), inputs);
+    for _ in &universe.nodes {
+        graph.add_node(());
+    }
+    for (index, node) in universe.nodes.iter().enumerate() {
+        for input in &node.inputs {
+            graph.add_edge(NodeIndex::new(index), NodeIndex::new(input.node), ());
+        }
+    }
+    // Components come with those that they point to first: here, inputs before users.
+    let components = petgraph::algo::tarjan_scc(&graph);
+    let is_circle =
+        |component: &Vec<NodeIndex>| component.len() > 1 || graph.contains_edge(component[0], component[0]);
+    if let Some(circle) = components.iter().find(|component| is_circle(component)) {
+        return Err(circle_error(universe, circle));
+    }
+    Ok(components.into_iter().flatten().map(NodeIndex::index).collect())
+}
+
+/// Shows one way around, from the first node of the file that is on it.
+fn circle_error(universe: &Universe, circle: &[NodeIndex]) -> PlanError {
+    let start = circle.iter().map(|node| node.index()).min().unwrap_or_default();
+    let mut way = vec![start];
+    loop {
+        let here = way.last().copied().unwrap_or(start);
+        let next = universe.nodes[here].inputs.iter().map(|input| input.node);
+        let mut next = next.filter(|node| circle.contains(&NodeIndex::new(*node)));
+        let Some(next) = next.next() else { break };
+        if let Some(at) = way.iter().position(|seen| *seen == next) {
+            way.drain(..at);
+            way.push(next);
+            break;
+        }
+        way.push(next);
+    }
+    let names: Vec<&str> = way.iter().map(|index| universe.nodes[*index].name.as_str()).collect();
+    let message = format!("nodes need each other in a circle: {}", names.join(" → "));
+    let span = universe.nodes[way[0]].span;
+    let help = "an input must not need the node that it is an input of".to_owned();
+    PlanError::Source(universe.error_at(span, "circle", message, "part of the circle", Some(help)))
+}
+
+fn plan_node(
+    planner: &mut Planner<'_>,
+    Loaded { recipe, file }: &Loaded<ScriptRecipe>,
+    node: &Node,
+    planned: &[Option<NodeId>],
+) -> Result<NodeId, PlanError> {
+    let name = node.name.as_str();
+    let base = planner.base(node.base.as_ref().map_or(&recipe.base, |(base, _)| base))?;
+    let mut bindings = Bindings::default();
+    bindings.set("name", name);
+    bindings.set("inputs", recipe.inputs.as_str());
+    bindings.set("source", recipe.source.as_str());
+    bindings.set("out", recipe.out.as_str());
+    bindings.set("workdir", recipe.workdir.as_str());
+    bindings.set_facts(&base.facts);
+
+    let mut inputs = vec![Input::Node(base.node)];
+    let layer = |inputs: &mut Vec<Input>, name: &str, input| {
+        inputs.push(input);
+        Layer { name: name.to_owned(), tree: inputs.len() - 1 }
+    };
+    let mut mounts = vec![
+        Mount::Overlay {
+            at: "/".into(),
+            layers: vec![Layer { name: "base".into(), tree: 0 }],
+            capture: None,
+        },
+        Mount::Overlay { at: recipe.out.to_string(), layers: Vec::new(), capture: Some(OUT.into()) },
+    ];
+    for input in &node.inputs {
+        let id = planned[input.node].expect("inputs are planned first");
+        let name = planner.evaluation.universe.nodes[input.node].name.as_str();
+        let tree = layer(&mut inputs, name, Input::Node(id));
+        mounts.push(Mount::ReadOnly { at: format!("{}/{name}", recipe.inputs), tree });
+    }
+    let source = match &node.source {
+        NodeSource::None => None,
+        NodeSource::Local { path, .. } => planner.evaluation.sources.get(path).map(|tree| Input::Tree(*tree)),
+        NodeSource::Archive { archive, .. } => Some(Input::Node(planner.source(name, archive)?)),
+    };
+    if let Some(source) = source {
+        let tree = layer(&mut inputs, "source", source);
+        mounts.push(Mount::ReadOnly { at: recipe.source.to_string(), tree });
+    }
+    let argv = match &node.run {
+        Run::Command(argv) => argv.clone(),
+        Run::Script(script) => {
+            let mut argv = bound(recipe.shell.expand(&bindings), file)?;
+            argv.push(script.clone());
+            argv
+        }
+    };
+    let mut env = bound(recipe.env.expand(&bindings), file)?;
+    env.extend(node.env.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let limits = Limits {
+        seconds: node.timeout.unwrap_or(recipe.limits.seconds),
+        memory: node.memory.unwrap_or(recipe.limits.memory),
+        ..recipe.limits
+    };
+    let request = Request { mounts, stages: in_sequence(vec![argv], recipe.workdir.as_str()), env, limits };
+    let outputs = node.outputs.iter().map(ToString::to_string).collect();
+    let action = Action::Script(derivation::Script { request, outputs });
+    Ok(planner.plan.add(Derivation { kind: Kind::Node, name: name.into(), action, inputs }))
+}
