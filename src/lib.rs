@@ -7,6 +7,7 @@
 #![deny(clippy::unwrap_used, clippy::disallowed_methods)]
 
 pub mod assemble;
+pub mod builder;
 pub mod derivation;
 pub mod diagnostic;
 pub mod fetch;

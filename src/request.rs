@@ -54,16 +54,40 @@ impl<T> Request<T> {
 #[serde(tag = "mount", rename_all = "kebab-case")]
 pub enum Mount<T = TreeHash> {
     /// The trees of `layers` (lowest first; two that hold different things at one path are an
-    /// error) under a writable top. With `capture`, what the run adds on top is part of the
-    /// report under that name, as paths below `at`; without, it is thrown away.
+    /// error) under a writable top. With `capture`, what the run makes of it is part of the
+    /// report, as paths below `at`; without, it is thrown away.
     Overlay {
         at: String,
         layers: Vec<Layer<T>>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        capture: Option<String>,
+        capture: Option<Capture>,
     },
     /// A tree that nobody can write to.
     ReadOnly { at: String, tree: Layer<T> },
+}
+
+/// What a report keeps of an overlay, and under which name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capture {
+    pub name: String,
+    /// Everything that is there in the end, the layers' files included, which the run may change
+    /// and remove. Otherwise only what the run adds, and it may not change or remove anything of
+    /// the layers.
+    pub whole: bool,
+}
+
+impl Capture {
+    /// Keeps everything that is there in the end.
+    pub fn whole(name: &str) -> Self {
+        Self { name: name.to_owned(), whole: true }
+    }
+}
+
+/// Keeps what the run adds.
+impl From<&str> for Capture {
+    fn from(name: &str) -> Self {
+        Self { name: name.to_owned(), whole: false }
+    }
 }
 
 impl<T> Mount<T> {

@@ -12,6 +12,7 @@
 //! by the engine, through a descriptor, after its last process is gone.
 
 pub mod layers;
+mod whole;
 
 mod filter;
 mod init;
@@ -38,7 +39,7 @@ use self::message::{End, Job, JobMount, Scratch};
 use self::spawner::Spawner;
 use self::watch::{Followed, Watch};
 use crate::outcome::Failure;
-use crate::request::{Command, Layer, Mount, Request, Usage};
+use crate::request::{Capture, Command, Layer, Mount, Request, Usage};
 use crate::store::staging::Staging;
 use crate::store::tree::{RelPath, Tree};
 use crate::store::{Store, StoreError, disk};
@@ -142,8 +143,12 @@ impl Sandbox {
         let tops = overlays.into_iter().filter_map(|overlay| Some((overlay.capture?, overlay)));
         for ((name, overlay), top) in tops.zip(&followed.captured) {
             let mount_points = mount_points(&request.mounts, overlay.at);
-            let tree = layers::capture(top, &overlay.layers, &mount_points, &staging)?;
-            captured.insert(name.to_owned(), tree);
+            let tree = if name.whole {
+                whole::capture(top, &overlay.layers, &mount_points, &staging)?
+            } else {
+                layers::capture(top, &overlay.layers, &mount_points, &staging)?
+            };
+            captured.insert(name.name.clone(), tree);
         }
         Ok(Report { captured, staging, usage, memory_limit: MemoryLimit::AddressSpace })
     }
@@ -245,7 +250,7 @@ impl Drop for DiskScratch {
 struct Overlay<'a> {
     at: &'a str,
     layers: Vec<layers::NamedTree>,
-    capture: Option<&'a str>,
+    capture: Option<&'a Capture>,
 }
 
 /// Checks what can be checked before anything runs.
@@ -268,7 +273,7 @@ fn check<'a>(request: &'a Request, store: &Store) -> Result<Vec<Overlay<'a>>, Fa
         let trees = layers.iter().map(|layer| Ok((layer.name.clone(), store.tree(&layer.tree)?)));
         let layers = trees.collect::<Result<Vec<_>, _>>().map_err(|error| store_failed(&error))?;
         layers::check_overlap(&layers)?;
-        overlays.push(Overlay { at, layers, capture: capture.as_deref() });
+        overlays.push(Overlay { at, layers, capture: capture.as_ref() });
     }
     if overlays.iter().filter(|overlay| overlay.capture.is_some()).count() >= message::MOST_DESCRIPTORS {
         return Err(invalid("the request", "it captures too many overlays"));

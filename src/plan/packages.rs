@@ -8,7 +8,7 @@ use crate::package::{PackageBuild, Provision};
 use crate::recipe::build::BuildRecipe;
 use crate::recipe::template::Bindings;
 use crate::recipe::{AssemblyRecipe, JtwRecipe, JtwToolsRecipe, Loaded, RecipeKind};
-use crate::request::{Layer, Mount, Request};
+use crate::request::{Capture, Layer, Mount, Request};
 use crate::solve::{Chosen, PackageId};
 
 /// Raised when jtwbuild makes something else of the same inputs of such a node.
@@ -108,7 +108,7 @@ fn plan_build(
             Mount::Overlay {
                 at: recipe.workdir.to_string(),
                 layers: source.iter().cloned().collect(),
-                capture: install_file.as_ref().map(|_| WORK.into()),
+                capture: install_file.as_ref().map(|_| Capture::whole(WORK)),
             },
         ],
         stages: in_sequence(commands, recipe.workdir.as_str()),

@@ -138,7 +138,7 @@ pub fn capture(
 }
 
 /// Removes the directory at `path`, and those around it, as far as nothing is in them.
-fn drop_empty(tree: &mut Tree, path: &RelPath) {
+pub(super) fn drop_empty(tree: &mut Tree, path: &RelPath) {
     let mut path = path.clone();
     while !path.names().is_empty() && tree.directory(&path).is_some_and(Tree::is_empty) {
         tree.remove(&path);
@@ -151,11 +151,11 @@ fn lookup<'a>(lower: &[(&'a str, &'a Tree)], path: &RelPath) -> Option<(&'a str,
     lower.iter().rev().find_map(|(layer, tree)| Some((*layer, tree.get(path)?)))
 }
 
-fn bad(path: &RelPath, reason: impl Into<String>) -> Failure {
+pub(super) fn bad(path: &RelPath, reason: impl Into<String>) -> Failure {
     Failure::BadOutput { path: path.to_string(), reason: reason.into() }
 }
 
-fn trouble(path: &RelPath, errno: Errno) -> Failure {
+pub(super) fn trouble(path: &RelPath, errno: Errno) -> Failure {
     match errno {
         Errno::ENAMETOOLONG => bad(path, "its path is too long"),
         errno => {
@@ -234,7 +234,7 @@ impl Found {
 }
 
 /// Opens a directory that is known not to be a link, whatever mode the builder has left it with.
-fn open_directory(at: &OwnedFd, name: &std::ffi::CStr) -> nix::Result<OwnedFd> {
+pub(super) fn open_directory(at: &OwnedFd, name: &std::ffi::CStr) -> nix::Result<OwnedFd> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     match openat(at.as_fd(), name, flags, Mode::empty()) {
         Err(Errno::EACCES) => {

@@ -1,0 +1,173 @@
+//! `LocalBuilder`: does what derivations say, on this machine: fetches, runs sandboxes, composes
+//! trees.
+
+mod packages;
+mod site;
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use crate::derivation::{Action, Base, Fetch, OUT, Script, Slot};
+use crate::fetch::archive::Limits as UnpackLimits;
+use crate::fetch::glob::Glob;
+use crate::fetch::{Fetcher, archive, deb};
+use crate::outcome::Failure;
+use crate::pins::Pins;
+use crate::realise::{Builder, Job, machine_trouble};
+use crate::request::{Capture, Command, Layer, Mount, Request};
+use crate::sandbox::{Report, Sandbox, SandboxError};
+use crate::store::Store;
+use crate::store::staging::Staging;
+use crate::store::tree::{Node, RelPath, Tree, TreeHash};
+
+/// Builds on this machine.
+pub struct LocalBuilder<'a> {
+    pub store: &'a Arc<Store>,
+    pub pins: &'a Pins,
+    pub fetcher: &'a Fetcher,
+    /// Where relative paths among the places of archives start from.
+    pub directory: PathBuf,
+    pub sandbox: LazySandbox,
+}
+
+/// The sandbox, started when the first node needs one.
+#[derive(Default)]
+pub struct LazySandbox(OnceLock<Result<Sandbox, SandboxError>>);
+
+impl LazySandbox {
+    fn get(&self) -> Result<&Sandbox, Failure> {
+        let sandbox = self.0.get_or_init(|| Sandbox::start(crate::sandbox::Settings::default()));
+        sandbox
+            .as_ref()
+            .map_err(|error| Failure::Sandbox { what: "this machine".into(), reason: error.to_string() })
+    }
+}
+
+impl Builder for LocalBuilder<'_> {
+    fn build(&self, job: &Job<'_>) -> Result<TreeHash, Failure> {
+        for tree in job.trees {
+            self.pins.provide(tree, self.store)?;
+        }
+        match &job.derivation.action {
+            Action::Fetch(fetch) => self.fetch(job, fetch),
+            Action::Base(base) => self.base(job, base),
+            Action::Script(script) => self.script(job, script),
+            Action::Build(build) => self.package(job, build),
+            Action::Tools(tools) => self.tools(job, tools),
+            Action::Jtw(jtw) => self.jtw(job, jtw),
+            Action::Assembly(assembly) => self.assembly(job, assembly),
+        }
+    }
+}
+
+impl LocalBuilder<'_> {
+    fn fetch(&self, job: &Job<'_>, fetch: &Fetch) -> Result<TreeHash, Failure> {
+        let progress = |done, total| job.progress.advanced(job.node, "fetching", done, total);
+        let stop = job.stop.flag();
+        let path = self.fetcher.fetch(self.store, &fetch.archive, &self.directory, &progress, stop)?;
+        let staging = self.stage()?;
+        let limits = UnpackLimits { members: fetch.members, bytes: fetch.unpacked_bytes };
+        let strip = fetch.strip.unwrap_or(0) as usize;
+        let name = format!("the source of {}", job.derivation.name);
+        let mut tree = archive::unpack(&name, &path, &staging, strip, &limits)?;
+        if fetch.strip.is_none() {
+            tree = without_top(tree);
+        }
+        publish(&staging, &tree)
+    }
+
+    fn base(&self, job: &Job<'_>, base: &Base) -> Result<TreeHash, Failure> {
+        let progress = |done, total| job.progress.advanced(job.node, "fetching", done, total);
+        let staging = self.stage()?;
+        let drop: Vec<Glob> = base.drop.iter().map(|pattern| Glob::new(pattern)).collect();
+        let stop = job.stop.flag();
+        let tree = deb::base(self.fetcher, self.store, &staging, &base.packages, &drop, &progress, stop)?;
+        let tree = match &base.prefix {
+            Some(prefix) => placed_at(prefix, tree)?,
+            None => tree,
+        };
+        let unpacked = publish(&staging, &tree)?;
+        if base.setup.is_empty() {
+            return Ok(unpacked);
+        }
+        let command = |argv: &Vec<String>| vec![Command { argv: argv.clone(), cwd: "/".into() }];
+        let layer = Layer { name: "the unpacked packages".into(), tree: unpacked };
+        let request = Request {
+            mounts: vec![Mount::Overlay {
+                at: "/".into(),
+                layers: vec![layer],
+                capture: Some(Capture::whole(OUT)),
+            }],
+            stages: base.setup.iter().map(command).collect(),
+            env: base.env.clone(),
+            limits: base.limits,
+        };
+        let mut report = self.run(job, &request)?;
+        let tree = taken(&mut report, OUT)?;
+        publish(&report.staging, &tree)
+    }
+
+    fn script(&self, job: &Job<'_>, script: &Script) -> Result<TreeHash, Failure> {
+        let mut report = self.run(job, &bound(&script.request, job.trees))?;
+        let tree = taken(&mut report, OUT)?;
+        for output in &script.outputs {
+            let path = RelPath::parse(output)
+                .map_err(|error| Failure::BadInput { what: output.clone(), reason: error.to_string() })?;
+            if tree.get(&path).is_none() {
+                return Err(Failure::MissingOutput { path: output.clone() });
+            }
+        }
+        publish(&report.staging, &tree)
+    }
+
+    fn run(&self, job: &Job<'_>, request: &Request) -> Result<Report, Failure> {
+        let log = job.layer.log().map_err(|error| machine_trouble(&error))?;
+        self.sandbox.get()?.run(request, self.store, &log, job.stop.flag())
+    }
+
+    fn stage(&self) -> Result<Staging, Failure> {
+        self.store.stage().map_err(|error| machine_trouble(&error))
+    }
+
+    fn tree(&self, hash: &TreeHash) -> Result<Arc<Tree>, Failure> {
+        self.store.tree(hash).map_err(|error| machine_trouble(&error))
+    }
+}
+
+/// The request with trees in place of slots.
+fn bound(request: &Request<Slot>, trees: &[TreeHash]) -> Request {
+    request.map(&mut |slot| trees[*slot])
+}
+
+fn publish(staging: &Staging, tree: &Tree) -> Result<TreeHash, Failure> {
+    staging.publish(tree).map_err(|error| machine_trouble(&error))
+}
+
+/// Takes a captured tree out of a report.
+fn taken(report: &mut Report, name: &str) -> Result<Tree, Failure> {
+    report.captured.remove(name).ok_or_else(|| Failure::Machine {
+        what: "the sandbox".into(),
+        reason: format!("its report has no `{name}`"),
+    })
+}
+
+/// The content of the one top directory, if there is one and nothing else.
+fn without_top(tree: Tree) -> Tree {
+    let mut entries = tree.entries();
+    if let (Some((_, Node::Directory(top))), None) = (entries.next(), entries.next()) {
+        return Tree::clone(top);
+    }
+    drop(entries);
+    tree
+}
+
+fn placed_at(prefix: &str, tree: Tree) -> Result<Tree, Failure> {
+    let bad = |error: &dyn std::fmt::Display| Failure::BadInput {
+        what: format!("the prefix `{prefix}`"),
+        reason: error.to_string(),
+    };
+    let path = RelPath::parse(prefix.trim_start_matches('/')).map_err(|error| bad(&error))?;
+    let mut placed = Tree::default();
+    placed.insert(&path, Node::Directory(Arc::new(tree))).map_err(|error| bad(&error))?;
+    Ok(placed)
+}

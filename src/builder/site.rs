@@ -1,0 +1,105 @@
+//! Browser layers of packages, and the site made of them.
+
+use std::sync::Arc;
+
+use super::packages::jtw_failure;
+use super::{LocalBuilder, publish, taken};
+use crate::assemble::{AssembleError, Member, Parts, assemble};
+use crate::derivation::{Assembly, Jtw, OUT};
+use crate::jtw::{self, Effects};
+use crate::outcome::Failure;
+use crate::realise::{Job, machine_trouble};
+use crate::request::{Command, Layer, Mount, Request};
+use crate::store::tree::{Tree, TreeHash};
+
+/// Where compiled archives are written in the sandbox.
+const OUT_DIRECTORY: &str = "/out";
+
+impl LocalBuilder<'_> {
+    pub(super) fn jtw(&self, job: &Job<'_>, spec: &Jtw) -> Result<TreeHash, Failure> {
+        let layer = self.tree(&job.trees[spec.layer])?;
+        let primitives = spec.primitives.iter();
+        let primitives =
+            primitives.map(|layer| Ok((layer.name.as_str(), self.tree(&job.trees[layer.tree])?)));
+        let primitives = primitives.collect::<Result<Vec<(&str, Arc<Tree>)>, Failure>>()?;
+        let borrowed: Vec<(&str, &Tree)> = primitives.iter().map(|(name, tree)| (*name, &**tree)).collect();
+        let settings = jtw::Settings {
+            effects: effects(&spec.effects)?,
+            js_of_ocaml: spec.command.clone(),
+            prefix: spec.prefix.clone(),
+            out: OUT_DIRECTORY.into(),
+        };
+        let read = |file: &_| self.store.read(file);
+        let analysis = jtw::analyse(&spec.package, &spec.version, &layer, &borrowed, &read, &settings);
+        let analysis = analysis.map_err(|error| jtw_failure(&spec.package, &error))?;
+        let finish = |compiled: &Tree, staging: &_| {
+            let tree = jtw::finish(&analysis, compiled, staging);
+            publish(staging, &tree.map_err(|error| jtw_failure(&spec.package, &error))?)
+        };
+        if analysis.commands.is_empty() {
+            return finish(&Tree::default(), &self.stage()?);
+        }
+        let name = |layer: &Layer<usize>| Layer { name: layer.name.clone(), tree: job.trees[layer.tree] };
+        let own = Layer { name: job.derivation.name.to_string(), tree: job.trees[spec.layer] };
+        let libraries = spec.primitives.iter().map(name).chain([own]).collect();
+        let commands = analysis.commands.iter();
+        let request = Request {
+            mounts: vec![
+                Mount::Overlay { at: "/".into(), layers: vec![name(&spec.base)], capture: None },
+                Mount::Overlay { at: spec.prefix.clone(), layers: libraries, capture: None },
+                Mount::Overlay { at: OUT_DIRECTORY.into(), layers: Vec::new(), capture: Some(OUT.into()) },
+            ],
+            stages: vec![
+                commands.map(|argv| Command { argv: argv.clone(), cwd: OUT_DIRECTORY.into() }).collect(),
+            ],
+            env: spec.env.clone(),
+            limits: spec.limits,
+        };
+        let mut report = self.run(job, &request)?;
+        let compiled = taken(&mut report, OUT)?;
+        finish(&compiled, &report.staging)
+    }
+
+    pub(super) fn assembly(&self, job: &Job<'_>, spec: &Assembly) -> Result<TreeHash, Failure> {
+        let tools = self.tree(&job.trees[spec.tools])?;
+        let page = match spec.page {
+            Some(page) => self.tree(&job.trees[page])?,
+            None => Arc::default(),
+        };
+        let layers = spec.packages.iter().map(|package| self.tree(&job.trees[package.jtw]));
+        let layers = layers.collect::<Result<Vec<_>, _>>()?;
+        let members: Vec<Member<'_>> = spec
+            .packages
+            .iter()
+            .zip(&layers)
+            .map(|(package, layer)| Member {
+                name: &package.name,
+                version: &package.version,
+                description: &package.description,
+                layer,
+                is_target: package.asked_for,
+            })
+            .collect();
+        let parts = Parts {
+            name: &spec.universe,
+            compiler_version: &spec.compiler,
+            effects: effects(&spec.effects)?,
+            tools: &tools,
+            members: &members,
+            page: &page,
+        };
+        let staging = self.stage()?;
+        let site = assemble(&parts, &staging).map_err(|error| match error {
+            AssembleError::Store(error) => machine_trouble(&error),
+            error => Failure::BadInput { what: "the site".into(), reason: error.to_string() },
+        })?;
+        publish(&staging, &site.tree)
+    }
+}
+
+fn effects(word: &str) -> Result<Effects, Failure> {
+    serde_json::from_value(word.into()).map_err(|_| Failure::BadInput {
+        what: "the effects mode".into(),
+        reason: format!("`{word}` is unknown"),
+    })
+}
