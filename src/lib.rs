@@ -21,6 +21,7 @@ pub mod package;
 pub mod path;
 pub mod pins;
 pub mod plan;
+pub mod publish;
 pub mod realise;
 pub mod recipe;
 pub mod request;

@@ -83,6 +83,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("realise", &["source", "request", "outcome", "derivation", "plan", "store"]),
     ("jtw", &["findlib", "install", "name", "version", "source", "outcome", "plan", "store"]),
     ("assemble", &["name", "version", "outcome", "findlib", "jtw", "plan", "store"]),
+    ("publish", &["assemble", "store"]),
     ("serve", &[]),
     (
         "cli",
@@ -110,6 +111,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "realise",
             "jtw",
             "assemble",
+            "publish",
             "serve",
         ],
     ),

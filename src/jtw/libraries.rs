@@ -55,7 +55,7 @@ pub fn analyse(
         let text = (read)(&found.file)?;
         let Some(meta) = parsed(&found, &text, &mut analysis.problems) else { continue };
         let text = std::str::from_utf8(&text).expect("a META that was parsed is UTF-8");
-        let rewritten = rewrite_directory(text, &meta, &found.origin, &found.published);
+        let rewritten = rewrite_directory(text, &meta, start(&found, &meta), &found.published);
         analysis.metas.insert(found.published.clone(), rewritten.into_owned());
         interfaces(layer, &found.published, &mut analysis)?;
         for library in meta.libraries(&found.name, start(&found, &meta)) {

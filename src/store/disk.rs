@@ -92,6 +92,16 @@ pub fn finish_file(file: &File, path: &Path, executable: bool) -> Result<(), Sto
     errno("set the time of", path, nix::sys::stat::futimens(file, &time, &time))
 }
 
+/// Copies the bytes of `from` to the new file `to`, sharing them where the file system can. The
+/// copy is not flushed.
+pub fn copy(from: &Path, to: &Path, executable: bool) -> Result<(), StoreError> {
+    let mut source = io("open", from, File::open(from))?;
+    let mut copy = create_new(to)?;
+    io("write", to, io::copy(&mut source, &mut copy))?;
+    let mode = if executable { 0o755 } else { 0o644 };
+    io("change the mode of", to, copy.set_permissions(fs::Permissions::from_mode(mode)))
+}
+
 /// Flushes a file or directory to the disk.
 pub fn sync(file: &impl AsFd, path: &Path) -> Result<(), StoreError> {
     errno("flush", path, nix::unistd::fsync(file))
