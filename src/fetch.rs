@@ -20,6 +20,9 @@ pub mod glob;
 mod http;
 pub mod mirror;
 pub mod signature;
+#[cfg(test)]
+mod tests;
+mod url;
 pub mod version;
 
 use std::fs::{self, File, OpenOptions};
@@ -44,7 +47,7 @@ pub struct Settings {
     pub mirror: Option<String>,
     /// Never use the network. What is in the store or on this machine can still be had.
     pub offline: bool,
-    /// Files with more OpenPGP keys to trust for the suites of a mirror.
+    /// Files with more `OpenPGP` keys to trust for the suites of a mirror.
     pub keyrings: Vec<PathBuf>,
     /// What to do with a suite that is past its `Valid-Until`.
     pub expired: Expired,
@@ -135,7 +138,7 @@ impl Fetcher {
         for place in &archive.places {
             let get = |located: Result<Located, MirrorError>| match located {
                 Ok(located) => self.get(store, &located, archive, &target, max, progress, stop),
-                Err(error) => Err(Miss::Lasting(error.to_string())),
+                Err(error) => Err(Miss::Lasting(format!("{place}: {error}"))),
             };
             let got = match place {
                 Place::Url(url) => get(Ok(Located::Url(url.clone()))),
@@ -147,7 +150,7 @@ impl Fetcher {
             match got {
                 Ok(()) => return Ok(target),
                 Err(Miss::Fatal(failure)) => return Err(failure),
-                Err(miss) => misses.push((place, miss)),
+                Err(miss) => misses.push(miss),
             }
         }
         Err(verdict(archive, misses))
@@ -231,18 +234,18 @@ fn show(located: &Located) -> String {
 }
 
 /// What all places together come to.
-fn verdict(archive: &Archive, misses: Vec<(&Place, Miss)>) -> Failure {
+fn verdict(archive: &Archive, misses: Vec<Miss>) -> Failure {
     let expected = archive.sha256.to_hex();
     let what = match archive.places.first() {
         Some(place) => place.to_string(),
         None => format!("the archive with SHA-256 {expected}, for which no place is known,"),
     };
-    if misses.iter().any(|(_, miss)| matches!(miss, Miss::Offline)) {
+    if misses.iter().any(|miss| matches!(miss, Miss::Offline)) {
         return Failure::Offline { what };
     }
-    let settled = !misses.iter().any(|(_, miss)| matches!(miss, Miss::Transient(_)));
+    let settled = !misses.iter().any(|miss| matches!(miss, Miss::Transient(_)));
     let mut tried = Vec::new();
-    for (place, miss) in misses {
+    for miss in misses {
         match miss {
             Miss::Mismatch { url, got, size } if settled => {
                 return Failure::HashMismatch { url, expected, got: got.to_hex(), size };
@@ -250,10 +253,7 @@ fn verdict(archive: &Archive, misses: Vec<(&Place, Miss)>) -> Failure {
             Miss::Mismatch { url, got, size } => {
                 tried.push(format!("{url}: wrong checksum {got} ({size} bytes), expected {expected}"));
             }
-            Miss::Transient(reason) | Miss::Lasting(reason) => tried.push(match place {
-                Place::Debian(_) | Place::Mirror(_) if !reason.contains(": ") => format!("{place}: {reason}"),
-                _ => reason,
-            }),
+            Miss::Transient(reason) | Miss::Lasting(reason) => tried.push(reason),
             Miss::Offline | Miss::Fatal(_) => {}
         }
     }

@@ -70,7 +70,8 @@ pub fn base(
                         let (deb, settle) = (&debs[index], &settle);
                         match download(deb) {
                             Ok(path) => {
-                                unpackers.spawn(move |_| settle(index, unpack_one(deb, &path, staging, drop)))
+                                unpackers
+                                    .spawn(move |_| settle(index, unpack_one(deb, &path, staging, drop)));
                             }
                             Err(failure) => settle(index, Err(failure)),
                         }
@@ -107,17 +108,8 @@ fn merge(unpacked: &[(&str, Tree)]) -> Result<Tree, Failure> {
     for (index, (name, tree)) in unpacked.iter().enumerate() {
         root.merge(tree).map_err(|error| match error {
             TreeError::Conflict { path, .. } => {
-                let holds = |(_, tree): &&(&str, Tree)| {
-                    RelPath::parse(&path).is_ok_and(|path| {
-                        (0..path.names().len()).any(|cut| {
-                            let upto = path.names()[..=cut]
-                                .iter()
-                                .fold(RelPath::default(), |at, name| at.join(name.clone()));
-                            let last = cut + 1 == path.names().len();
-                            tree.get(&upto).is_some_and(|node| last || !matches!(node, Node::Directory(_)))
-                        })
-                    })
-                };
+                let at = RelPath::parse(&path).unwrap_or_default();
+                let holds = |(_, tree): &&(&str, Tree)| tree.get(&at).is_some();
                 let first = unpacked[..index].iter().find(holds).map_or("another package", |(name, _)| name);
                 Failure::Overlap { path, first: first.to_owned(), second: (*name).to_owned() }
             }
@@ -134,12 +126,12 @@ fn bad(what: &str, error: &TreeError) -> Failure {
 /// Unpacks one package, called `what` in messages, without what a pattern of `drop` matches. What
 /// it holds in `bin`, `sbin`, `lib` or `lib64` goes to the same place below `usr`.
 pub fn unpack_deb(what: &str, path: &Path, staging: &Staging, drop: &[Glob]) -> Result<Tree, Failure> {
-    let usr = Name::new(b"usr").expect("a valid name");
+    let usr = RelPath::parse("usr").map_err(|error| bad(what, &error))?;
     let place = |path: RelPath| {
         let path = match path.names() {
             // The links themselves come with `usr_merge`.
             [only] if is_merged(only) => return None,
-            [first, ..] if is_merged(first) => RelPath::default().join(usr.clone()).extend(&path),
+            [first, ..] if is_merged(first) => usr.extend(&path),
             _ => path,
         };
         let text = path.names().iter().map(Name::as_bytes).collect::<Vec<_>>().join(&b'/');

@@ -22,8 +22,7 @@ impl Glob {
     /// Reads a pattern; every text is one.
     pub fn new(text: &str) -> Self {
         let mut parts = Vec::new();
-        let mut bytes = text.bytes();
-        while let Some(byte) = bytes.next() {
+        for byte in text.bytes() {
             let part = match byte {
                 b'*' => Part::Some,
                 b'?' => Part::One,

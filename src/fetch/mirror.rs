@@ -113,14 +113,9 @@ pub enum Located {
 
 /// Percent-escapes what may not stand in the path of a URL.
 fn escape(path: &str) -> String {
-    path.bytes().fold(String::with_capacity(path.len()), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"/.+-~_:=,@!$&'()*;".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-        out
-    })
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/.+-~_:=,@!$&'()*;".contains(&byte);
+    let show = |byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    path.bytes().map(show).collect()
 }
 
 /// Names and texts of apt's source lists, in the order in which apt reads them.
@@ -207,9 +202,9 @@ fn likeness(uri: &str, suites: &[&str], components: &[&str], options: &str) -> O
         return None;
     }
     let named = u32::from(uri.ends_with("/debian"));
-    let suited = u32::from(suites.iter().any(|suite| SUITES.contains(suite)));
+    let debian = u32::from(suites.iter().any(|suite| SUITES.contains(suite)));
     let signed = u32::from(options.contains("debian-archive"));
-    (named + suited > 0).then(|| (named + suited + 2 * signed, uri.to_owned()))
+    (named + debian > 0).then(|| (named + debian + 2 * signed, uri.to_owned()))
 }
 
 #[cfg(test)]

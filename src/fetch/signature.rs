@@ -1,4 +1,4 @@
-//! OpenPGP: whether a clear-signed text was signed by a key that we trust.
+//! `OpenPGP`: whether a clear-signed text was signed by a key that we trust.
 
 use std::io::Cursor;
 use std::time::{Duration, SystemTime};
@@ -68,7 +68,7 @@ impl Keyring {
         };
         let before = self.keys.len();
         for key in keys.flatten() {
-            if !self.keys.iter().any(|known| *known == key) {
+            if !self.keys.contains(&key) {
                 self.keys.push(key);
             }
         }
@@ -145,7 +145,7 @@ fn issuer(signature: &Signature) -> String {
 }
 
 /// Whether the signature names this key as its issuer, or none at all.
-fn made_by(signature: &Signature, key: &(impl VerifyingKey + KeyDetails)) -> bool {
+fn made_by(signature: &Signature, key: &impl VerifyingKey) -> bool {
     let (ids, prints) = (signature.issuer_key_id(), signature.issuer_fingerprint());
     ids.is_empty() && prints.is_empty()
         || ids.iter().any(|id| **id == key.legacy_key_id())
@@ -222,7 +222,7 @@ fn bound(key: &SignedPublicKey, index: usize, signed: SystemTime, now: SystemTim
     let newest = newest.ok_or_else(|| format!("the key {print} is not bound to its owner"))?;
     let back = newest.embedded_signature();
     if !may_sign(newest)
-        || !back.is_some_and(|back| back.verify_primary_key_binding(&subkey.key, primary).is_ok())
+        || back.is_none_or(|back| back.verify_primary_key_binding(&subkey.key, primary).is_err())
     {
         return Err(format!("the key {print} may not sign"));
     }

@@ -189,9 +189,13 @@ impl<R: Read> Members<R> {
 impl<R: Read> Read for Members<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let wanted = usize::try_from(self.body).unwrap_or(usize::MAX).min(buffer.len());
+        if wanted == 0 {
+            // zstd takes a read of nothing for being stuck.
+            return Ok(0);
+        }
         let count = self.reader.read(&mut buffer[..wanted])?;
         self.body -= count as u64;
-        if count == 0 && wanted > 0 {
+        if count == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive is truncated"));
         }
         Ok(count)
@@ -242,11 +246,11 @@ fn ignorable(key: &[u8]) -> Result<(), MemberError> {
     Err(MemberError::Extension(String::from_utf8_lossy(key).into_owned()))
 }
 
+/// Takes key and value of a pax record.
+type Record<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), MemberError> + 'a;
+
 /// Reads the records of a pax header, `LENGTH KEY=VALUE\n` each, where LENGTH counts all of it.
-fn pax(
-    mut text: &[u8],
-    record: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), MemberError>,
-) -> Result<(), MemberError> {
+fn pax(mut text: &[u8], record: &mut Record) -> Result<(), MemberError> {
     let malformed = || header_error("a malformed extended header");
     while !text.is_empty() {
         let space = text.iter().take(20).position(|byte| *byte == b' ').ok_or_else(malformed)?;

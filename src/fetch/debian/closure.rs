@@ -100,7 +100,7 @@ impl<'a> Index<'a> {
                 if group.trim().is_empty() {
                     continue;
                 }
-                if let Some(next) = self.satisfy(package.name, group, &chosen, &named, &excluded)? {
+                if let Some(next) = self.satisfy(package.name, group, &chosen, &excluded)? {
                     chosen.insert(next);
                     queue.push_back(next);
                 }
@@ -115,7 +115,6 @@ impl<'a> Index<'a> {
         package: &str,
         group: &'a str,
         chosen: &BTreeSet<&'a str>,
-        named: &BTreeSet<&'a str>,
         excluded: &dyn Fn(&str) -> bool,
     ) -> Result<Option<&'a str>, DebianError> {
         let wanted: Vec<_> = alternatives(group.split('|')).collect();
@@ -131,12 +130,7 @@ impl<'a> Index<'a> {
                 || DebianError::Unsatisfiable { package: package.into(), dependency: group.trim().into() };
             return if ruled_out { Ok(None) } else { Err(error()) };
         };
-        let mut allowed: Vec<_> = first.into_iter().filter(|candidate| !excluded(candidate)).collect();
-        // The package of that very name comes before its stand-ins, and those in order of name.
-        allowed.sort_by_key(|candidate| {
-            (!named.contains(candidate), !wanted.iter().any(|w| w.name == *candidate))
-        });
-        Ok(allowed.first().copied())
+        Ok(first.into_iter().find(|candidate| !excluded(candidate)))
     }
 
     /// Packages that satisfy one alternative: the one of that name, then those that provide it, in
