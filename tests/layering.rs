@@ -15,9 +15,11 @@ use std::path::{Path, PathBuf};
 /// What the table keeps apart:
 /// - reading (`universe`, `recipe`, `package`, `findlib`, `install`, `solve`) knows no store
 ///   beyond the types of trees, no sandbox, no clock, no network, no environment;
-/// - `derivation` and `plan` do no input or output: equal input gives equal bytes;
+/// - `derivation` and `plan` do no input or output: equal input gives equal bytes. What they take
+///   from the machine is hashed by `pins` before;
 /// - `realise` knows no terminal, no TOML and no namespaces: it defines the traits that the
-///   sandbox, the fetchers and the progress display fill in;
+///   sandbox, the fetchers and the progress display fill in. `builder` is the one place where
+///   derivations meet sandbox and network;
 /// - `sandbox` and `fetch` know no plan; `store` knows nothing above it, and no OCaml;
 /// - only the command line (`cli`) knows everything, and nobody knows the command line.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -33,6 +35,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("install", &["store::tree"]),
     ("request", &["store::tree"]),
     ("outcome", &[]),
+    ("store", &["source", "outcome", "store::key", "store::tree"]),
     ("recipe::template", &["toml_reader", "name", "path"]),
     ("recipe::overlay", &["toml_reader", "diagnostic", "name"]),
     ("recipe::values", &["toml_reader", "name", "path", "source", "request", "recipe::template"]),
@@ -52,6 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("recipe", &["toml_reader", "diagnostic", "name", "path", "version", "source", "request", "package"]),
     ("lock", &["toml_reader", "diagnostic", "name", "path", "version", "source"]),
+    ("pins", &["name", "path", "source", "outcome", "recipe", "lock", "store"]),
     (
         "universe",
         &["toml_reader", "diagnostic", "name", "path", "version", "source", "request", "package", "recipe"],
@@ -72,19 +76,38 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "recipe",
             "package",
             "lock",
+            "pins",
             "universe",
             "solve",
             "derivation",
         ],
     ),
-    ("store", &["source", "outcome", "store::key", "store::tree"]),
     ("fetch", &["source", "outcome", "store"]),
     ("sandbox", &["request", "outcome", "store"]),
     ("realise", &["source", "request", "outcome", "derivation", "plan", "store"]),
     ("jtw", &["findlib", "install", "name", "version", "source", "outcome", "plan", "store"]),
     ("assemble", &["name", "version", "outcome", "findlib", "jtw", "plan", "store"]),
-    ("publish", &["assemble", "store"]),
-    ("serve", &[]),
+    (
+        "builder",
+        &[
+            "source",
+            "findlib",
+            "install",
+            "request",
+            "outcome",
+            "derivation",
+            "pins",
+            "store",
+            "fetch",
+            "sandbox",
+            "realise",
+            "jtw",
+            "assemble",
+        ],
+    ),
+    ("publish", &["outcome", "store", "assemble"]),
+    ("serve", &["publish"]),
+    ("doctor", &["request", "outcome", "store", "fetch", "sandbox"]),
     (
         "cli",
         &[
@@ -101,6 +124,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "package",
             "recipe",
             "lock",
+            "pins",
             "universe",
             "solve",
             "derivation",
@@ -111,8 +135,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "realise",
             "jtw",
             "assemble",
+            "builder",
             "publish",
             "serve",
+            "doctor",
         ],
     ),
 ];
