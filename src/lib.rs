@@ -26,6 +26,7 @@ pub mod realise;
 pub mod recipe;
 pub mod request;
 pub mod sandbox;
+pub mod serve;
 pub mod solve;
 pub mod source;
 pub mod store;

@@ -1,6 +1,7 @@
 //! Publication into temporary directories, interrupted and not.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use super::*;
 use crate::jtw::fixture::Fixture;
@@ -46,7 +47,6 @@ fn published_directory_is_the_site() {
     let done = published(&fixture, &site);
     assert_eq!((done.added, done.kept, done.replaced), (3, 0, 3));
     assert_eq!(shown(&fixture), site);
-    use std::os::unix::fs::MetadataExt;
     let worker = fs::metadata(target(&fixture).join(format!("compiler/5.4.1/{HASH}/worker.js"))).unwrap();
     assert_eq!(worker.nlink(), 1, "never a hard link into the store");
 }

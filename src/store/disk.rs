@@ -184,6 +184,7 @@ fn open_up(path: &Path) {
 }
 
 /// An open directory, below which names are made without looking up paths.
+#[derive(Debug)]
 pub struct Directory(OwnedFd);
 
 impl Directory {
@@ -191,6 +192,26 @@ impl Directory {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         errno("open", path, nix::fcntl::open(path, flags, Mode::empty())).map(Self)
+    }
+
+    /// Opens the file or directory at `names` for reading, below this directory whatever happens:
+    /// a link is never followed, and a name that a path would treat specially is refused. Opening
+    /// does not wait for anything.
+    pub fn open_below(&self, names: &[&[u8]]) -> io::Result<File> {
+        let mut at = None;
+        for (index, name) in names.iter().enumerate() {
+            if name.is_empty() || *name == b"." || *name == b".." || name.contains(&b'/') {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            let mut flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+            if index + 1 < names.len() {
+                flags |= OFlag::O_DIRECTORY | OFlag::O_PATH;
+            }
+            let parent = at.as_ref().map_or(self.0.as_fd(), AsFd::as_fd);
+            let next = nix::fcntl::openat(parent, std::ffi::OsStr::from_bytes(name), flags, Mode::empty())?;
+            at = Some(next);
+        }
+        at.map(File::from).ok_or_else(|| io::ErrorKind::InvalidInput.into())
     }
 
     /// Makes a directory in this one and opens it. `whole` is for messages.
