@@ -118,6 +118,7 @@ fn executable_bit_may_be_set_after_the_bytes_were_added() {
     let mut tree = Tree::default();
     tree.insert(&path("bin/it"), Node::File(File { executable: true, ..file })).unwrap();
     tree.insert(&path("lib/it"), Node::File(file)).unwrap();
+    assert_eq!(staging.read(&File { executable: true, ..file }).unwrap(), b"program");
     let hash = staging.publish(&tree).unwrap();
     let published = jtwbuild::store::staging::scan(&store.tree_path(&hash)).unwrap();
     assert_eq!(published, tree);

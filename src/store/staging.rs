@@ -109,11 +109,17 @@ impl Staging {
         }
     }
 
-    /// The bytes of a file that was added here or is in the store.
+    /// The bytes of a file that was added here or is in the store, with whatever executable bit.
     pub fn read(&self, file: &File) -> Result<Vec<u8>, StoreError> {
-        let staged = self.files().get(&(file.blob, file.executable)).cloned();
-        let path = staged.unwrap_or_else(|| self.store.file_path(file));
-        disk::read_if_present(&path)?.ok_or(StoreError::MissingBlob(file.blob))
+        for executable in [file.executable, !file.executable] {
+            let twin = File { executable, ..*file };
+            let staged = self.files().get(&(file.blob, executable)).cloned();
+            let path = staged.unwrap_or_else(|| self.store.file_path(&twin));
+            if let Some(bytes) = disk::read_if_present(&path)? {
+                return Ok(bytes);
+            }
+        }
+        Err(StoreError::MissingBlob(file.blob))
     }
 
     /// Publishes `tree`, whose files must be in the store or have been added here. When it returns,
@@ -174,8 +180,7 @@ impl Staging {
     /// Makes a file from its twin that has the same bytes and another executable bit: whoever
     /// composes a tree may set the bit as it likes.
     fn pool_twin(&self, file: &File) -> Result<(), StoreError> {
-        let twin = File { executable: !file.executable, ..*file };
-        self.add_bytes(&self.read(&twin)?, file.executable)?;
+        self.add_bytes(&self.read(file)?, file.executable)?;
         self.pool(&[(RelPath::default(), *file)])
     }
 
