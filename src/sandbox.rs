@@ -12,6 +12,7 @@
 //! by the engine, through a descriptor, after its last process is gone.
 
 pub mod layers;
+pub mod support;
 mod whole;
 
 mod filter;
@@ -188,7 +189,7 @@ impl Sandbox {
         };
         let followed = watch.follow()?;
         let Some((stage, index, end)) = followed.ended.failed else { return Ok(Attempt::Done(followed)) };
-        if followed.was_full {
+        if followed.fullness.explains_failure() {
             return if in_memory {
                 Ok(Attempt::Full)
             } else {
@@ -317,9 +318,9 @@ fn mount_points(mounts: &[Mount], at: &str) -> Vec<RelPath> {
 /// The failure for a command that did not end with status 0.
 fn command_failed(command: &Command, end: End, followed: &Followed, memory: u64) -> Failure {
     // Without a control group nobody says that memory ran out. A failure after a process has
-    // grown to most of its address space is taken for it: that is not remembered, so the mistake
+    // grown to half of its address space is taken for it: that is not remembered, so the mistake
     // costs one more try and not a wrong verdict.
-    if followed.ended.largest > memory / 4 * 3 || end == End::Signal(nix::libc::SIGKILL) {
+    if followed.ended.largest > memory / 2 || end == End::Signal(nix::libc::SIGKILL) {
         return Failure::OutOfMemory { limit: memory };
     }
     let mut shown = command.argv.join(" ");

@@ -9,11 +9,10 @@ use std::ffi::CString;
 use std::fmt::Display;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -59,7 +58,7 @@ fn prepare(job: &Job, ids: (Uid, Gid)) -> Result<(Vec<std::os::fd::OwnedFd>, Sig
     let finish = || {
         let null = nix::fcntl::open("/dev/null", nix::fcntl::OFlag::O_RDONLY, nix::sys::stat::Mode::empty())?;
         namespaces::duplicate_onto(&null, 0)?;
-        limits::apply(job.address_space, job.processes)?;
+        limits::apply(job.processes)?;
         nix::sys::prctl::set_dumpable(false)?;
         SignalFd::with_flags(
             &[Signal::SIGCHLD].into_iter().collect::<SigSet>(),
@@ -172,23 +171,19 @@ fn start(command: &Command, job: &Job) -> nix::Result<Pid> {
     chdir(command.cwd.as_str())?;
     let program = find(&command.argv[0], &job.path)?;
     let words = |words: &[String]| words.iter().map(|word| c_string(word)).collect::<nix::Result<Vec<_>>>();
-    let mut attributes = PosixSpawnAttr::init()?;
-    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK | PosixSpawnFlags::POSIX_SPAWN_SETPGROUP)?;
-    attributes.set_sigmask(&SigSet::empty())?;
-    attributes.set_pgroup(Pid::from_raw(0))?;
-    let actions = PosixSpawnFileActions::init()?;
-    posix_spawn(&program, &actions, &attributes, &words(&command.argv)?, &words(&job.env)?)
+    namespaces::start_program(&program, &words(&command.argv)?, &words(&job.env)?, job.address_space)
 }
 
 /// The file that `name` stands for: itself when it has a slash, else the first program of that
 /// name on the search path.
-fn find(name: &str, path: &str) -> nix::Result<PathBuf> {
+fn find(name: &str, path: &str) -> nix::Result<CString> {
     if name.contains('/') {
-        return Ok(PathBuf::from(name));
+        return c_string(name);
     }
     let is_program =
-        |file: &PathBuf| Path::new(file).is_file() && access(file.as_path(), AccessFlags::X_OK).is_ok();
-    path.split(':').map(|directory| Path::new(directory).join(name)).find(is_program).ok_or(Errno::ENOENT)
+        |file: &String| Path::new(file).is_file() && access(file.as_str(), AccessFlags::X_OK).is_ok();
+    let found = path.split(':').map(|directory| format!("{directory}/{name}")).find(is_program);
+    c_string(&found.ok_or(Errno::ENOENT)?)
 }
 
 fn c_string(text: &str) -> nix::Result<CString> {

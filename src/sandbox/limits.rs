@@ -27,13 +27,10 @@ const FIXED: &[(Resource, rlim_t, rlim_t)] = &[
 
 /// Sets the limits for this process and its children. A limit that this machine keeps lower
 /// already stays lower.
-pub fn apply(address_space: Option<u64>, processes: u64) -> nix::Result<()> {
-    let more = [
-        // The first process counts as well.
-        (Resource::RLIMIT_NPROC, processes + 1, processes + 1),
-        (Resource::RLIMIT_AS, address_space.unwrap_or(rlim_t::MAX), address_space.unwrap_or(rlim_t::MAX)),
-    ];
-    for (resource, soft, hard) in FIXED.iter().copied().chain(more) {
+pub fn apply(processes: u64) -> nix::Result<()> {
+    // The first process counts as well.
+    let processes = (Resource::RLIMIT_NPROC, processes + 1, processes + 1);
+    for (resource, soft, hard) in FIXED.iter().copied().chain([processes]) {
         let (_, most) = getrlimit(resource)?;
         setrlimit(resource, soft.min(most), hard.min(most))?;
     }

@@ -260,14 +260,23 @@ pub fn install_filter(program: &[Instruction]) -> nix::Result<()> {
 
 /// Gives every signal its default effect again, and blocks only those in `blocked`.
 pub fn reset_signals(blocked: &[nix::sys::signal::Signal]) -> nix::Result<()> {
-    use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
-    for each in Signal::iterator() {
-        if !matches!(each, Signal::SIGKILL | Signal::SIGSTOP) {
-            // SAFETY: the default effect runs no code of ours.
-            unsafe { signal(each, SigHandler::SigDfl) }?;
-        }
+    // The C library's function leaves out two signals that it uses itself, and an ignored signal
+    // stays ignored in every program that is started.
+    let default = [0_u64; 4];
+    for signal in (1..=64).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
+        // SAFETY: all-zero is the kernel's `struct sigaction` for the default effect, with a mask
+        // of 8 bytes; it runs no code of ours.
+        check(unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null::<c_void>(),
+                size_of::<u64>(),
+            )
+        })?;
     }
-    blocked.iter().copied().collect::<SigSet>().thread_set_mask()
+    blocked.iter().copied().collect::<nix::sys::signal::SigSet>().thread_set_mask()
 }
 
 /// Whether a directory carries the mark with which an overlay hides the layers below it.
@@ -283,4 +292,75 @@ pub fn is_opaque(directory: impl AsFd) -> bool {
         )
     };
     length == 1 && value[0] == b'y'
+}
+
+/// Starts a program as the leader of its own process group, with no signal blocked, at most
+/// `address_space` bytes of memory, and everything else as this process has it.
+///
+/// The child borrows this process's memory until it executes, which waits for that: no page table
+/// is copied. (`posix_spawn` does the same, but cannot set the limit, under which this process
+/// itself could not work.)
+pub fn start_program(
+    program: &CStr,
+    arguments: &[CString],
+    environment: &[CString],
+    address_space: Option<u64>,
+) -> nix::Result<Pid> {
+    const STACK: usize = 32 << 10;
+    let pointers = |texts: &[CString]| -> Vec<*const c_char> {
+        texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (arguments, environment) = (pointers(arguments), pointers(environment));
+    let mut start = Start {
+        program: program.as_ptr(),
+        arguments: arguments.as_ptr(),
+        environment: environment.as_ptr(),
+        address_space,
+        errno: 0,
+    };
+    // Stacks grow downwards and must be aligned to 16 bytes.
+    let mut stack = vec![0_u128; STACK / size_of::<u128>()];
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: with `CLONE_VFORK` this call returns when the child no longer uses our memory, so
+    // all that it points to outlives it; this process has no other thread. The child runs only
+    // system calls.
+    let pid = check(c_long::from(unsafe {
+        libc::clone(execute, stack.as_mut_ptr_range().end.cast(), flags, (&raw mut start).cast())
+    }))?;
+    let pid = Pid::from_raw(c_int::try_from(pid).map_err(|_| Errno::EOVERFLOW)?);
+    match start.errno {
+        0 => Ok(pid),
+        errno => {
+            let _ = nix::sys::wait::waitpid(pid, None);
+            Err(Errno::from_raw(errno))
+        }
+    }
+}
+
+/// What [`execute`] needs, and where it leaves the reason for which it failed.
+struct Start {
+    program: *const c_char,
+    arguments: *const *const c_char,
+    environment: *const *const c_char,
+    address_space: Option<u64>,
+    errno: c_int,
+}
+
+extern "C" fn execute(start: *mut c_void) -> c_int {
+    // SAFETY: called only by `start_program`, which hands over a valid `Start` and waits; all
+    // pointers in it are to terminated strings and arrays.
+    unsafe {
+        let start = &mut *start.cast::<Start>();
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+        libc::setpgid(0, 0);
+        if let Some(bytes) = start.address_space {
+            let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+            libc::setrlimit(libc::RLIMIT_AS, &raw const limit);
+        }
+        libc::execve(start.program, start.arguments, start.environment);
+        start.errno = Errno::last_raw();
+    }
+    127
 }

@@ -28,6 +28,8 @@ const DEVICE_LINKS: &[(&str, &str)] = &[
     ("stdout", "/proc/self/fd/1"),
     ("stderr", "/proc/self/fd/2"),
 ];
+/// Process numbers below this one are used only once.
+const RESERVED_NUMBERS: u64 = 300;
 /// The directories that every sandbox has, whatever its layers hold.
 pub const SYSTEM_MOUNTS: &[&str] = &["/proc", "/dev", "/tmp"];
 
@@ -60,6 +62,9 @@ impl<T> Step<T> for std::io::Result<T> {
 /// the scratch space.
 pub fn assemble(job: &Job, (uid, gid): (Uid, Gid)) -> Result<Vec<OwnedFd>, Refused> {
     become_builder(uid, gid)?;
+    if uid.is_root() {
+        limit_process_numbers(job.processes)?;
+    }
     umask(Mode::empty());
     nix::unistd::sethostname(HOST_NAME).step("the host name")?;
     namespaces::set_domain_name("(none)").step("the domain name")?;
@@ -124,6 +129,17 @@ fn become_builder(uid: Uid, gid: Gid) -> Result<(), Refused> {
     write("/proc/self/uid_map", &format!("{BUILDER} {uid} 1"))?;
     write("/proc/self/gid_map", &format!("{BUILDER} {gid} 1"))?;
     write("/proc/sys/user/max_user_namespaces", "0")
+}
+
+/// The kernel does not hold root's processes to `RLIMIT_NPROC`, even inside a user namespace. Since
+/// 6.14 each process namespace has its own largest number instead; before, that setting was the
+/// whole machine's, and must not be touched.
+fn limit_process_numbers(processes: u64) -> Result<(), Refused> {
+    if super::support::kernel_version() < (6, 14) {
+        return Ok(());
+    }
+    let largest = RESERVED_NUMBERS + processes + 2;
+    std::fs::write("/proc/sys/kernel/pid_max", largest.to_string()).step("the largest process number")
 }
 
 /// Processes only, and of those only the reader's own: nothing of the host shows, and `/proc/sys`

@@ -21,8 +21,12 @@ const TICK: Duration = Duration::from_millis(50);
 const KILL: u8 = b'K';
 /// How long a sandbox may take to end when it is killed.
 const DYING: Duration = Duration::from_secs(10);
-/// What the C library says for `ENOSPC`, in the language that builders run in.
-const FULL: &[u8] = b"No space left on device";
+/// What the C library says for `ENOSPC` and `EDQUOT`, in the language that builders run in.
+const COMPLAINTS: &[&[u8]] = &[b"No space left on device", b"Disk quota exceeded"];
+/// Below this many free bytes, a scratch space was full even when nobody complained.
+const HARDLY_ANY: u64 = 1 << 20;
+/// Above this many free bytes, a complaint was not about the scratch space.
+const PLENTY: u64 = 1 << 30;
 
 /// What came of a run that ended by itself.
 #[derive(Debug)]
@@ -30,8 +34,29 @@ pub struct Followed {
     /// The top directories of the captured overlays, in the order of the mounts.
     pub captured: Vec<OwnedFd>,
     pub ended: Ended,
-    /// Whether the scratch space was seen full, or a program complained that it was.
-    pub was_full: bool,
+    pub fullness: Fullness,
+}
+
+/// What was noticed of the scratch space while a run went on.
+#[derive(Clone, Copy, Debug)]
+pub struct Fullness {
+    /// The fewest free bytes seen.
+    least_free: u64,
+    /// Whether the log says that something was full.
+    complained: bool,
+}
+
+impl Fullness {
+    /// Whether a failure should be taken for one of the scratch space.
+    pub fn explains_failure(self) -> bool {
+        self.least_free < HARDLY_ANY || (self.complained && self.least_free < PLENTY)
+    }
+}
+
+impl Default for Fullness {
+    fn default() -> Self {
+        Self { least_free: u64::MAX, complained: false }
+    }
 }
 
 /// A run in progress.
@@ -58,7 +83,7 @@ struct State {
     output_is_open: bool,
     logged: u64,
     tail: Vec<u8>,
-    was_full: bool,
+    fullness: Fullness,
     /// Why the builder is being stopped, and when it is killed.
     stopping: Option<(Failure, Instant)>,
     is_killed: bool,
@@ -83,7 +108,7 @@ impl Watch<'_> {
         while state.output_is_open && self.copy_output(&mut state, &mut buffer) {}
         match (state.stopping, state.ended) {
             (Some((failure, _)), _) => Err(failure),
-            (None, Some(ended)) => Ok(Followed { captured: state.captured, ended, was_full: state.was_full }),
+            (None, Some(ended)) => Ok(Followed { captured: state.captured, ended, fullness: state.fullness }),
             // Only the kernel, short of memory, ends the first process of a sandbox.
             (None, None) => Err(Failure::OutOfMemory { limit: self.limits.memory }),
         }
@@ -190,8 +215,10 @@ impl Watch<'_> {
 
     fn check_scratch(state: &mut State) {
         if let Some(status) = state.scratch.as_ref().and_then(|scratch| fstatvfs(scratch).ok()) {
-            state.was_full |= status.blocks_free() < status.blocks() / 64
-                || (status.files() > 0 && status.files_free() < 16);
+            let no_more_files = status.files() > 0 && status.files_available() == 0;
+            let free = status.blocks_available().saturating_mul(status.fragment_size());
+            let free = if no_more_files { 0 } else { free };
+            state.fullness.least_free = state.fullness.least_free.min(free);
         }
     }
 }
@@ -200,8 +227,9 @@ impl State {
     /// Looks for the C library's words for a full disk, across the borders of reads.
     fn note_complaint(&mut self, bytes: &[u8]) {
         self.tail.extend_from_slice(bytes);
-        self.was_full |= self.tail.windows(FULL.len()).any(|window| window == FULL);
-        self.tail.drain(..self.tail.len().saturating_sub(FULL.len() - 1));
+        let has = |words: &&[u8]| self.tail.windows(words.len()).any(|window| window == *words);
+        self.fullness.complained |= COMPLAINTS.iter().any(has);
+        self.tail.drain(..self.tail.len().saturating_sub(COMPLAINTS[0].len() - 1));
     }
 }
 
