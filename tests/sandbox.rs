@@ -169,7 +169,7 @@ fn path(text: &str) -> RelPath {
 
 fn overlay(at: &str, layers: &[(&str, TreeHash)], capture: Option<&str>) -> Mount {
     let layers = layers.iter().map(|(name, tree)| Layer { name: (*name).to_owned(), tree: *tree });
-    Mount::Overlay { at: at.to_owned(), layers: layers.collect(), capture: capture.map(str::to_owned) }
+    Mount::Overlay { at: at.to_owned(), layers: layers.collect(), capture: capture.map(Into::into) }
 }
 
 /// A tree as lines: kind, path, and for links the target.
