@@ -99,6 +99,21 @@ fn path(text: &str) -> RelPath {
     RelPath::parse(text).unwrap()
 }
 
+#[test]
+fn a_full_disk_is_a_failure_of_its_own_and_no_verdict() {
+    let full = io::Error::from_raw_os_error(28);
+    let failure = machine(&StoreError::Io { operation: "write", path: "/x".into(), source: full });
+    assert!(matches!(failure, Failure::NoSpace { .. }) && !failure.is_verdict(), "{failure}");
+    let other = io_failure("writing", Path::new("/x"), &io::Error::from_raw_os_error(5));
+    assert!(matches!(other, Failure::Machine { .. }), "{other}");
+}
+
+#[test]
+fn one_fetcher_serves_all_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Fetcher>();
+}
+
 /// The text of a file in a tree, with `!` before it if it may be executed.
 fn text(staging: &Staging, tree: &Tree, at: &str) -> String {
     match tree.get(&path(at)) {

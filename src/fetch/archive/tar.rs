@@ -82,8 +82,8 @@ impl<R: Read> Members<R> {
             match kind {
                 b'L' | b'K' => {
                     let mut text = self.extension(&name)?;
-                    if text.last() == Some(&0) {
-                        text.pop();
+                    if text.pop() != Some(0) {
+                        return Err(refuse(&name, header_error("a long name that does not end in NUL")));
                     }
                     let slot = if kind == b'L' { &mut extended.name } else { &mut extended.link };
                     if slot.replace(text).is_some() {
@@ -124,7 +124,8 @@ impl<R: Read> Members<R> {
         };
         let kind = match header.entry_type().as_byte() {
             b'0' | b'\0' | b'7' => {
-                let mode = header.mode().map_err(|_| refuse(&name, header_error("its mode")))?;
+                let mode =
+                    number(&header.as_old().mode).ok_or_else(|| refuse(&name, header_error("its mode")))?;
                 Kind::File { executable: mode & 0o100 != 0 }
             }
             b'5' => Kind::Directory,

@@ -245,6 +245,8 @@ fn extended_headers_are_understood_or_refused() {
     assert_eq!(text(&staging, &tree, "l"), format!("-> {long}"));
     for (tar, why) in [
         (gnu(b'L', "a").member(b'L', b"x", b"", b"b\0").file("s", ""), "two long names"),
+        (tar().member(b'L', b"x", b"", b"no NUL").file("s", ""), "end in NUL"),
+        (tar().raw(b'0', b"a", b"", b"00x0644\0", b"00000000000\0", b""), "its mode"),
         (gnu(b'L', "a").pax(b'x', &[("path", "b")]).file("s", ""), "twice"),
         (tar().pax(b'x', &[("mtime", "1")]).pax(b'x', &[("mtime", "1")]).file("s", ""), "two extended"),
         (tar().pax(b'x', &[("path", "a"), ("path", "b")]).file("s", ""), "twice"),
