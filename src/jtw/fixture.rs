@@ -9,7 +9,6 @@ use crate::store::tree::{File, Node, RelPath, Tree};
 pub(crate) struct Fixture {
     pub(crate) staging: Staging,
     pub(crate) store: Arc<Store>,
-    #[allow(dead_code)]
     pub(crate) directory: tempfile::TempDir,
 }
 

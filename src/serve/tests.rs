@@ -199,6 +199,21 @@ fn slow_and_numerous_clients_are_let_go() {
 }
 
 #[test]
+fn no_connection_lives_for_ever() {
+    let site = site(Limits { lifetime: Duration::from_millis(500), ..Limits::default() });
+    let mut stream = TcpStream::connect(site.server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let started = std::time::Instant::now();
+    // A byte now and then keeps a connection from being idle, but not from being old.
+    let mut alive = true;
+    while alive && started.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(100));
+        alive = stream.write_all(b"G").is_ok();
+    }
+    assert!(!alive);
+}
+
+#[test]
 fn a_stopped_server_is_gone() {
     let site = site(Limits::default());
     let address = site.server.address();
