@@ -8,6 +8,7 @@
 
 pub mod assemble;
 pub mod builder;
+pub mod cli;
 pub mod derivation;
 pub mod diagnostic;
 pub mod fetch;

@@ -1,5 +1,9 @@
-//! The `jtwbuild` program.
+//! The `jtwbuild` program: parse, run, exit code.
 
-#![deny(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
+use std::process::ExitCode;
 
-fn main() {}
+use clap::Parser;
+
+fn main() -> ExitCode {
+    jtwbuild::cli::run(&jtwbuild::cli::Arguments::parse())
+}

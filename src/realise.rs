@@ -61,7 +61,7 @@ impl Progress for Quiet {}
 /// How the user asks a run to end.
 #[derive(Debug, Default)]
 pub struct Stop {
-    requested: AtomicBool,
+    requested: Arc<AtomicBool>,
 }
 
 impl Stop {
@@ -78,6 +78,11 @@ impl Stop {
     /// The flag itself, for those who poll it.
     pub fn flag(&self) -> &AtomicBool {
         &self.requested
+    }
+
+    /// The flag itself, for those who set it.
+    pub fn shared(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.requested)
     }
 }
 

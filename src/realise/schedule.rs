@@ -37,9 +37,9 @@ pub fn realise(
             }
         });
         let board = shared.board.into_inner().unwrap_or_else(PoisonError::into_inner);
-        return board.into_run();
+        return board.into_run(place);
     }
-    board.into_run()
+    board.into_run(place)
 }
 
 struct Shared<'a> {
@@ -199,10 +199,17 @@ impl Board {
 
     /// Nodes that nobody looked at are as they were: their users' outputs are known. Wanted ones
     /// without a report were not decided.
-    fn into_run(self) -> Run {
-        let undecided =
-            |wanted| NodeReport::without_output(if wanted { Outcome::NotDecided } else { Outcome::Reused });
-        let reports = self.reports.into_iter().zip(self.wanted);
-        Run { nodes: reports.map(|(report, wanted)| report.unwrap_or_else(|| undecided(wanted))).collect() }
+    fn into_run(self, place: &Place<'_>) -> Run {
+        let remembered = |node: NodeId| match place.facts.planned(&place.plan.key(node)) {
+            Some(fact) => NodeReport::known(Outcome::Reused, fact.tree, fact.build),
+            None => NodeReport::without_output(Outcome::Reused),
+        };
+        let reports = place.plan.ids().zip(self.reports).zip(self.wanted);
+        let nodes = reports.map(|((node, report), wanted)| match (report, wanted) {
+            (Some(report), _) => report,
+            (None, true) => NodeReport::without_output(Outcome::NotDecided),
+            (None, false) => remembered(node),
+        });
+        Run { nodes: nodes.collect() }
     }
 }

@@ -145,6 +145,21 @@ pub fn rename_over(from: &Path, to: &Path) -> Result<(), StoreError> {
     io("replace", to, fs::rename(from, to))
 }
 
+/// Replaces the file at `path`, or makes it: readers see the old bytes or the new ones, also after
+/// a power cut.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}.new", std::process::id()));
+    let draft = Path::new(&draft);
+    let mut file = create_new(draft)?;
+    let written = write_all(&mut file, draft, bytes).and_then(|()| sync(&file, draft));
+    let replaced = written.and_then(|()| rename_over(draft, path));
+    if replaced.is_err() {
+        remove_file(draft)?;
+    }
+    replaced
+}
+
 /// Whether something is at `path`, without following a last link.
 pub fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()

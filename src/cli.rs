@@ -1,0 +1,190 @@
+//! The command line: what the user typed, and which function does it. Only this module and those
+//! below it print.
+
+mod doctor;
+mod inspect;
+mod load;
+mod plan;
+mod progress;
+mod realise;
+mod render;
+mod serve;
+mod trouble;
+mod update;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use self::trouble::Trouble;
+
+/// Turns sets of OCaml packages into browser REPLs: a declarative, content-addressed build graph.
+#[derive(Debug, Parser)]
+#[command(name = "jtwbuild", version, max_term_width = 100)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What every verb takes.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Where the store is.
+    ///
+    /// Default: `$JTWBUILD_STORE`, else the directory `store` of the working directory or of one
+    /// above it, else `$XDG_DATA_HOME/jtwbuild`.
+    #[arg(long, global = true, value_name = "DIR", env = "JTWBUILD_STORE")]
+    pub store: Option<PathBuf>,
+    /// Say nothing but errors and what was asked for.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more: every node that is decided, and where its log is.
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Make everything that a universe asks for, and publish its site.
+    ///
+    /// What is in the store already is not made again. Writes `universe.lock` if it is missing.
+    #[command(after_help = "Example: jtwbuild realise universe.toml -o public")]
+    Realise(Realise),
+    /// Print what `realise` would do, and why; nothing is built.
+    #[command(after_help = "Example: jtwbuild plan universe.toml --dot | dot -Tsvg > plan.svg")]
+    Plan(Plan),
+    /// Choose anew what the lock pins: the packages of the bases, and package versions.
+    #[command(after_help = "Example: jtwbuild update universe.toml")]
+    Update(Update),
+    /// Show a node: its key, inputs, how it ended, and its build document.
+    #[command(after_help = "Example: jtwbuild show universe.toml build/fmt.0.9.0")]
+    Show(Show),
+    /// Print the log of a node.
+    #[command(after_help = "Example: jtwbuild log universe.toml build/fmt.0.9.0")]
+    Log(Log),
+    /// Serve a site over HTTP.
+    #[command(after_help = "Example: jtwbuild serve site")]
+    Serve(Serve),
+    /// Check whether this machine can build, and say what to do if it cannot.
+    #[command(after_help = "Example: jtwbuild doctor")]
+    Doctor(Doctor),
+}
+
+/// How a universe and its recipes are found.
+#[derive(Debug, Args)]
+pub struct UniverseArguments {
+    /// The universe file.
+    #[arg(value_name = "UNIVERSE", default_value = "universe.toml")]
+    pub universe: PathBuf,
+    /// A directory of recipes that replace or add to the built-in ones, by path. May be given
+    /// several times; the last one wins. A directory `recipes` beside the universe is always used.
+    #[arg(long, value_name = "DIR")]
+    pub recipes: Vec<PathBuf>,
+    /// Use exactly what the lock pins; an incomplete lock is an error.
+    #[arg(long)]
+    pub locked: bool,
+    /// Never use the network.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// `jtwbuild realise`
+#[derive(Debug, Args)]
+pub struct Realise {
+    #[command(flatten)]
+    pub universe: UniverseArguments,
+    /// Where the site goes. Default: the universe's `[output] dir`.
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// How many nodes may be built at the same time. Default: the number of processors.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+    /// Try nodes again whose failure is remembered.
+    #[arg(long)]
+    pub retry_failed: bool,
+    /// Print one JSON object on standard output when done.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `jtwbuild plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    #[command(flatten)]
+    pub universe: UniverseArguments,
+    /// Print the plan as JSON.
+    #[arg(long, conflicts_with = "dot")]
+    pub json: bool,
+    /// Print the plan as a graph for Graphviz.
+    #[arg(long)]
+    pub dot: bool,
+}
+
+/// `jtwbuild update`
+#[derive(Debug, Args)]
+pub struct Update {
+    #[command(flatten)]
+    pub universe: UniverseArguments,
+}
+
+/// `jtwbuild show`
+#[derive(Debug, Args)]
+pub struct Show {
+    #[command(flatten)]
+    pub universe: UniverseArguments,
+    /// The node's id, `<kind>/<name>`; the kind may be left out when it is clear.
+    #[arg(value_name = "NODE")]
+    pub node: String,
+    /// Print the whole record as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `jtwbuild log`
+#[derive(Debug, Args)]
+pub struct Log {
+    #[command(flatten)]
+    pub universe: UniverseArguments,
+    /// The node's id, `<kind>/<name>`; the kind may be left out when it is clear.
+    #[arg(value_name = "NODE")]
+    pub node: String,
+}
+
+/// `jtwbuild serve`
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The site.
+    #[arg(value_name = "DIR", default_value = "site")]
+    pub site: PathBuf,
+    /// Address and port to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8000")]
+    pub listen: SocketAddr,
+}
+
+/// `jtwbuild doctor`
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Print the checks as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Does what the user asked for, and prints. The exit code is documented in the book.
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let global = &arguments.global;
+    let result = match &arguments.verb {
+        Verb::Realise(verb) => realise::run(global, verb),
+        Verb::Plan(verb) => plan::run(global, verb),
+        Verb::Update(verb) => update::run(global, verb),
+        Verb::Show(verb) => inspect::show(global, verb),
+        Verb::Log(verb) => inspect::log(global, verb),
+        Verb::Serve(verb) => serve::run(global, verb),
+        Verb::Doctor(verb) => doctor::run(global, verb),
+    };
+    result.unwrap_or_else(|trouble: Trouble| render::trouble(&trouble))
+}

@@ -1,0 +1,260 @@
+//! From the arguments to a plan: universe, recipes, lock, solution, pins.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::SystemTime;
+
+use super::trouble::{Exit, Trouble};
+use super::{Global, UniverseArguments};
+use crate::fetch::debian::{self, BaseSpec, Notice};
+use crate::fetch::glob::Glob;
+use crate::fetch::{Expired, Fetcher, Settings};
+use crate::lock::{Lock, LockedBase};
+use crate::package::set::PackageSet;
+use crate::path::RelativePath;
+use crate::pins::Pins;
+use crate::plan::Plan;
+use crate::plan::evaluate::{Evaluation, evaluate};
+use crate::recipe::overlay::Recipes;
+use crate::recipe::{AssemblyRecipe, BaseRecipe, JtwToolsRecipe, RecipeKind, ScriptRecipe};
+use crate::solve::{Solution, solve};
+use crate::store::tree::TreeHash;
+use crate::store::{Store, disk};
+use crate::universe::node::NodeSource;
+use crate::universe::{ExpiredRelease, Tools, Universe};
+
+/// A universe with everything that was found for it.
+pub(super) struct Loaded {
+    pub universe: Universe,
+    pub recipes: Recipes,
+    pub lock: Lock,
+    pub fetcher: Fetcher,
+    pub notices: Vec<Notice>,
+    lock_path: PathBuf,
+    /// What the lock file held when it was read.
+    lock_before: Option<Lock>,
+}
+
+/// What a lock is allowed to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pinning {
+    /// Keep what is pinned, and pin what is missing.
+    Complete,
+    /// Choose everything anew.
+    Renew,
+}
+
+/// The store that the arguments, the environment or the project name.
+pub(super) fn open_store(global: &Global) -> Result<Arc<Store>, Trouble> {
+    Ok(Arc::new(Store::open(&store_path(global)?)?))
+}
+
+fn store_path(global: &Global) -> Result<PathBuf, Trouble> {
+    if let Some(path) = &global.store {
+        return Ok(path.clone());
+    }
+    let here = std::env::current_dir().map_err(|error| {
+        let message = format!("the working directory cannot be found: {error}");
+        Trouble::new(Exit::Environment, "jtwbuild::environment::directory", message, None)
+    })?;
+    let projects = here.ancestors().map(|directory| directory.join("store"));
+    if let Some(store) =
+        projects.into_iter().find(|path| path.join("README.md").exists() || path.join("format").exists())
+    {
+        return Ok(store);
+    }
+    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/share"));
+    data.or_else(home).map(|data| data.join("jtwbuild")).ok_or_else(|| {
+        let help = "name one with `--store DIR` or JTWBUILD_STORE";
+        let message = "there is no place for a store: HOME is not set";
+        Trouble::new(Exit::Environment, "jtwbuild::store::nowhere", message, Some(help))
+    })
+}
+
+/// Where the lock of a universe is.
+pub(super) fn lock_path(universe: &Path) -> PathBuf {
+    universe.with_extension("lock")
+}
+
+/// The directories whose recipes override the built-in ones.
+pub(super) fn recipe_directories(arguments: &UniverseArguments) -> Vec<PathBuf> {
+    let beside = arguments.universe.parent().unwrap_or(Path::new("")).join("recipes");
+    let beside = beside.is_dir().then_some(beside);
+    beside.into_iter().chain(arguments.recipes.iter().cloned()).collect()
+}
+
+impl Loaded {
+    /// Reads the universe, its recipes and its lock.
+    pub fn read(arguments: &UniverseArguments) -> Result<Self, Trouble> {
+        let universe = Universe::load(&arguments.universe)?;
+        let recipes = Recipes::with_overrides(&recipe_directories(arguments))?;
+        let lock_path = lock_path(&arguments.universe);
+        let lock_before = match disk::read_if_present(&lock_path)? {
+            Some(bytes) => {
+                let text = String::from_utf8_lossy(&bytes);
+                let file = crate::diagnostic::SourceFile::new(lock_path.display().to_string(), &*text);
+                Some(Lock::read(&file)?)
+            }
+            None => None,
+        };
+        let expired = match universe.base.expired_release {
+            ExpiredRelease::Warn => Expired::Warn,
+            ExpiredRelease::Refuse => Expired::Refuse,
+        };
+        let fetcher = Fetcher::new(Settings {
+            mirror: universe.base.mirror.clone(),
+            offline: arguments.offline,
+            expired,
+            ..Settings::default()
+        });
+        let lock = lock_before.clone().unwrap_or_default();
+        Ok(Self { universe, recipes, lock, fetcher, notices: Vec::new(), lock_path, lock_before })
+    }
+
+    /// Completes the lock and makes the plan. Nothing is written.
+    pub fn plan(&mut self, arguments: &UniverseArguments, pinning: Pinning) -> Result<(Plan, Pins), Trouble> {
+        if pinning == Pinning::Renew {
+            self.lock = Lock::default();
+        }
+        let solution = self.solve()?;
+        self.pin_bases()?;
+        if arguments.locked && self.lock_before.as_ref() != Some(&self.lock) {
+            let message =
+                format!("`{}` does not pin everything that the universe needs", self.lock_path.display());
+            let help = "run without `--locked` once, or `jtwbuild update`";
+            return Err(Trouble::new(Exit::Input, "jtwbuild::lock::incomplete", message, Some(help)));
+        }
+        let mut pins = Pins::new(&self.lock);
+        let sources = self.pin_sources(&mut pins)?;
+        let (worker, page) = match self.universe.compiler {
+            Some(_) => (Some(self.pin_worker(&mut pins)?), Some(self.pin_page(&mut pins)?)),
+            None => (None, None),
+        };
+        let plan = evaluate(&Evaluation {
+            universe: &self.universe,
+            solution: &solution,
+            recipes: &self.recipes,
+            pins: &pins,
+            sources: &sources,
+            worker,
+            page,
+        })?;
+        Ok((plan, pins))
+    }
+
+    /// Writes the lock if it is not the one that was read. Returns whether it was written.
+    pub fn write_lock(&self) -> Result<bool, Trouble> {
+        if self.lock_before.as_ref() == Some(&self.lock) {
+            return Ok(false);
+        }
+        disk::replace(&self.lock_path, self.lock.render().as_bytes())?;
+        Ok(true)
+    }
+
+    fn solve(&mut self) -> Result<Solution, Trouble> {
+        if self.universe.compiler.is_none() {
+            return Ok(Solution::default());
+        }
+        let packages = PackageSet::new(&self.recipes)?;
+        let solution = solve(&self.universe, &packages, Some(&self.lock))?;
+        self.lock.packages = solution.pins();
+        Ok(solution)
+    }
+
+    /// Pins the packages of every base that a node may need, and drops the others.
+    fn pin_bases(&mut self) -> Result<(), Trouble> {
+        let mut needed = BTreeSet::new();
+        if self.universe.compiler.is_some() {
+            let tools = JtwToolsRecipe::load(&self.recipes)?.recipe;
+            needed.extend([self.universe.base.recipe.clone(), tools.base]);
+            needed.extend(tools.extra);
+        }
+        if !self.universe.nodes.is_empty() {
+            let default = ScriptRecipe::load(&self.recipes)?.recipe.base;
+            let named = self.universe.nodes.iter().map(|node| node.base.as_ref().map(|(base, _)| base));
+            needed.extend(
+                named.map(|base| base.unwrap_or(&default)).collect::<BTreeSet<_>>().into_iter().cloned(),
+            );
+        }
+        self.lock.bases.retain(|name, _| needed.contains(name));
+        for name in needed {
+            let recipe = BaseRecipe::load(&self.recipes, &name)?.recipe;
+            let suite = self.universe.base.suite.clone().unwrap_or_else(|| recipe.suite.clone());
+            if self.lock.bases.get(&name).is_some_and(|base| base.suite == suite) {
+                continue;
+            }
+            let base = self.resolve_base(&recipe, suite)?;
+            self.lock.bases.insert(name, base);
+        }
+        Ok(())
+    }
+
+    fn resolve_base(&mut self, recipe: &BaseRecipe, suite: String) -> Result<LockedBase, Trouble> {
+        let spec = BaseSpec {
+            suite: suite.clone(),
+            components: recipe.components.clone(),
+            packages: recipe.packages.clone(),
+            without: recipe.without.iter().map(|pattern| Glob::new(pattern)).collect(),
+            arch: architecture().to_owned(),
+        };
+        let stop = AtomicBool::new(false);
+        let resolution = debian::resolve(&self.fetcher, &spec, SystemTime::now(), &stop)?;
+        for notice in resolution.notices {
+            if !self.notices.contains(&notice) {
+                self.notices.push(notice);
+            }
+        }
+        Ok(LockedBase { suite, release_date: resolution.date, packages: resolution.debs })
+    }
+
+    fn pin_sources(&self, pins: &mut Pins) -> Result<BTreeMap<RelativePath, TreeHash>, Trouble> {
+        let mut sources = BTreeMap::new();
+        for node in &self.universe.nodes {
+            let NodeSource::Local { path, span } = &node.source else { continue };
+            if sources.contains_key(path) {
+                continue;
+            }
+            let place = path.below(&self.universe.directory);
+            let tree = pins.pin_path(&place).map_err(|error| {
+                let message = format!("the source of `{}` cannot be read: {error}", node.name);
+                let help = "paths are relative to the universe file".to_owned();
+                self.universe.error_at(*span, "source", message, "this source", Some(help))
+            })?;
+            sources.insert(path.clone(), tree);
+        }
+        Ok(sources)
+    }
+
+    fn pin_worker(&self, pins: &mut Pins) -> Result<TreeHash, Trouble> {
+        match &self.universe.tools {
+            Tools::BuiltIn => {
+                let recipe = JtwToolsRecipe::load(&self.recipes)?.recipe;
+                Ok(pins.pin_folder(&self.recipes, recipe.worker.as_str())?)
+            }
+            Tools::Path { path, span } => {
+                pins.pin_path(&self.universe.directory.join(path)).map_err(|error| {
+                    let message = format!("the worker's source cannot be read: {error}");
+                    let help = "the path is relative to the universe file".to_owned();
+                    self.universe.error_at(*span, "tools", message, "this directory", Some(help)).into()
+                })
+            }
+        }
+    }
+
+    fn pin_page(&self, pins: &mut Pins) -> Result<TreeHash, Trouble> {
+        let recipe = AssemblyRecipe::load(&self.recipes)?.recipe;
+        Ok(pins.pin_folder(&self.recipes, recipe.page.as_str())?)
+    }
+}
+
+/// Debian's name for this machine's architecture.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}

@@ -1,0 +1,130 @@
+//! What is printed: errors with their places, the summary of a run, JSON.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+use thiserror::Error;
+
+use super::trouble::{Shown, Trouble};
+use crate::diagnostic::{Problem, SourceError};
+
+/// One problem with the text that it is in, as miette draws it.
+#[derive(Debug, Error)]
+#[error("{}", problem.message)]
+struct Drawn {
+    problem: Problem,
+    text: Option<NamedSource<String>>,
+}
+
+impl Diagnostic for Drawn {
+    fn code<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        Some(Box::new(&self.problem.code))
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        self.problem.help.as_ref().map(|help| Box::new(help) as Box<dyn std::fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.text.as_ref().map(|source| source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        self.text.as_ref()?;
+        let label = Some(self.problem.label.clone()).filter(|label| !label.is_empty());
+        let span = LabeledSpan::new(label, self.problem.span.start, self.problem.span.len());
+        Some(Box::new(std::iter::once(span)))
+    }
+}
+
+/// Prints an error on standard error; its kind decides the exit code.
+pub(super) fn trouble(trouble: &Trouble) -> ExitCode {
+    match &trouble.shown {
+        Shown::Sources(errors) => errors.iter().for_each(source_error),
+        Shown::Message { code, message, help } => {
+            let problem = Problem {
+                code: (*code).to_owned(),
+                message: message.clone(),
+                span: 0..0,
+                label: String::new(),
+                help: help.clone(),
+            };
+            draw(Drawn { problem, text: None });
+        }
+    }
+    ExitCode::from(trouble.exit as u8)
+}
+
+fn source_error(error: &SourceError) {
+    for problem in &error.problems {
+        // An editor's byte order mark would shift nothing but the first column.
+        let source = NamedSource::new(&error.file, error.text.to_string());
+        draw(Drawn { problem: problem.clone(), text: Some(source) });
+    }
+}
+
+fn draw(drawn: Drawn) {
+    let theme = match (std::io::stderr().is_terminal(), std::env::var_os("NO_COLOR").is_some()) {
+        (true, false) => miette::GraphicalTheme::unicode(),
+        (true, true) => miette::GraphicalTheme::unicode_nocolor(),
+        (false, _) => miette::GraphicalTheme::none(),
+    };
+    let handler = miette::GraphicalReportHandler::new_themed(theme).with_links(false);
+    let mut text = String::new();
+    // A report that cannot be drawn is still told.
+    if handler.render_report(&mut text, &drawn).is_err() {
+        text = format!("error: {drawn}\n");
+    }
+    error_text(&text);
+}
+
+/// Prints to standard error; that it is closed is no reason to fail.
+pub(super) fn error_text(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Prints a line to standard error.
+pub(super) fn note(line: &str) {
+    error_text(&format!("{line}\n"));
+}
+
+/// Prints data to standard output. A reader that has gone away is success.
+pub(super) fn data(text: &str) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            note(&format!("error: cannot write to standard output: {error}"));
+            ExitCode::from(super::trouble::Exit::Environment as u8)
+        }
+    }
+}
+
+/// A time for people: `0.4 s`, `12 s`, `3 min 5 s`.
+pub(super) fn seconds(seconds: f64) -> String {
+    match seconds {
+        small if small < 0.0095 => format!("{:.1} ms", small * 1e3),
+        small if small < 1.0 => format!("{:.0} ms", small * 1e3),
+        small if small < 10.0 => format!("{small:.1} s"),
+        middle if middle < 60.0 => format!("{middle:.0} s"),
+        long => format!("{} min {:.0} s", (long / 60.0).floor(), long % 60.0),
+    }
+}
+
+/// The last lines of a log, indented.
+pub(super) fn log_tail(path: &Path, lines: usize) -> String {
+    let Ok(bytes) = std::fs::read(path) else { return String::new() };
+    let text = String::from_utf8_lossy(&bytes);
+    let all: Vec<&str> = text.lines().collect();
+    let mut tail = String::new();
+    for line in &all[all.len().saturating_sub(lines)..] {
+        let clean: String =
+            line.chars().filter(|character| !character.is_control() || *character == '\t').collect();
+        let _ = writeln!(tail, "    | {clean}");
+    }
+    tail
+}

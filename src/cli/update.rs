@@ -1,0 +1,38 @@
+//! `jtwbuild update`: the only verb that moves a pin.
+
+use std::process::ExitCode;
+
+use super::load::{Loaded, Pinning, lock_path};
+use super::trouble::Trouble;
+use super::{Global, Update, render};
+
+pub(super) fn run(global: &Global, verb: &Update) -> Result<ExitCode, Trouble> {
+    let mut loaded = Loaded::read(&verb.universe)?;
+    let before = loaded.lock.clone();
+    loaded.plan(&verb.universe, Pinning::Renew)?;
+    for notice in &loaded.notices {
+        render::note(&format!("notice: {notice}"));
+    }
+    let written = loaded.write_lock()?;
+    if global.quiet {
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (name, version) in &loaded.lock.packages {
+        match before.packages.get(name) {
+            Some(old) if old == version => {}
+            Some(old) => render::note(&format!("{name}: {old} → {version}")),
+            None => render::note(&format!("{name}: {version} is new")),
+        }
+    }
+    for (name, base) in &loaded.lock.bases {
+        let old = before.bases.get(name).map(|base| base.packages.as_slice()).unwrap_or_default();
+        let changed = base.packages.iter().filter(|package| !old.contains(package)).count();
+        if changed > 0 {
+            let of = base.packages.len();
+            render::note(&format!("base {name}: {changed} of {of} packages are new ({})", base.release_date));
+        }
+    }
+    let path = lock_path(&verb.universe.universe);
+    render::note(&format!("{} {}", path.display(), if written { "was written" } else { "is up to date" }));
+    Ok(ExitCode::SUCCESS)
+}
