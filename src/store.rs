@@ -241,25 +241,13 @@ impl Store {
     fn make_scratch(&self) -> Result<Scratch, StoreError> {
         let tmp = self.root.join("tmp");
         let _one_at_a_time = disk::lock(&self.root.join("locks/store"), 1, Sharing::Exclusive)?;
-        self.remove_leftovers(&tmp)?;
+        remove_leftovers(&tmp)?;
         let number = next_number();
         let directory = tmp.join(format!("{}-{number}", std::process::id()));
         let alive = disk::lock(&directory.with_extension("lock"), 0, Sharing::Exclusive)?;
         disk::remove_tree(&directory)?;
         disk::make_private_directory(&directory)?;
         Ok(Scratch { directory, _alive: alive })
-    }
-
-    fn remove_leftovers(&self, tmp: &Path) -> Result<(), StoreError> {
-        for entry in disk::io("list", tmp, std::fs::read_dir(tmp))? {
-            let path = disk::io("list", tmp, entry)?.path();
-            let lock = path.with_extension("lock");
-            if disk::try_lock(&lock, 0, Sharing::Exclusive)?.is_some() {
-                disk::remove_tree(&path.with_extension(""))?;
-                disk::remove_file(&lock)?;
-            }
-        }
-        Ok(())
     }
 
     /// A path in the scratch directory that nobody else uses.
@@ -295,6 +283,19 @@ impl Store {
         disk::write_note(&held, note, &std::process::id().to_le_bytes());
         Ok(BuildLock(held))
     }
+}
+
+/// Removes the directories below `tmp` whose processes are gone.
+fn remove_leftovers(tmp: &Path) -> Result<(), StoreError> {
+    for entry in disk::io("list", tmp, std::fs::read_dir(tmp))? {
+        let path = disk::io("list", tmp, entry)?.path();
+        let lock = path.with_extension("lock");
+        if disk::try_lock(&lock, 0, Sharing::Exclusive)?.is_some() {
+            disk::remove_tree(&path.with_extension(""))?;
+            disk::remove_file(&lock)?;
+        }
+    }
+    Ok(())
 }
 
 /// A number that this process has not used: a process may have a store open more than once.

@@ -30,13 +30,13 @@ impl Decider<'_> {
     }
 
     /// Decides a node. `found` is how finding its build key known is to be called.
-    pub fn decide(&self, node: NodeId, trees: &[TreeHash], found: Outcome) -> NodeReport {
+    pub fn decide(&self, node: NodeId, trees: &[TreeHash], found: &Outcome) -> NodeReport {
         let begun = Instant::now();
         let derivation = self.place.plan.derivation(node);
         let build = derivation.build_key(trees);
-        let mut report = match self.look_up(derivation, &build, &found) {
+        let mut report = match self.look_up(derivation, &build, found) {
             Ok(Some(report)) => report,
-            Ok(None) => self.build(node, &build, trees, &found).unwrap_or_else(|error| failed(&error)),
+            Ok(None) => self.build(node, &build, trees, found).unwrap_or_else(|error| failed(&error)),
             Err(error) => failed(&error),
         };
         if let (Some(tree), true) = (report.tree, report.outcome.is_success()) {

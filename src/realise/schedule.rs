@@ -72,7 +72,7 @@ fn work(shared: &Shared<'_>, decider: &Decider<'_>) {
         board.running += 1;
         let (trees, found) = board.inputs(shared.plan, node);
         drop(board);
-        let report = decider.decide(node, &trees, found);
+        let report = decider.decide(node, &trees, &found);
         decider.progress.decided(node, &report);
         board = shared.board();
         board.running -= 1;

@@ -285,7 +285,7 @@ impl Directory {
 /// is closed, however the process ends.
 #[derive(Debug)]
 pub struct RangeLock {
-    _file: File,
+    file: File,
 }
 
 /// Which locks may be held beside each other.
@@ -300,7 +300,7 @@ pub fn try_lock(path: &Path, offset: i64, sharing: Sharing) -> Result<Option<Ran
     let file = open_lock(path)?;
     let request = range(offset, sharing);
     match nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_OFD_SETLK(&request)) {
-        Ok(_) => Ok(Some(RangeLock { _file: file })),
+        Ok(_) => Ok(Some(RangeLock { file })),
         Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
         Err(error) => errno("lock", path, Err(error)),
     }
@@ -312,7 +312,7 @@ pub fn lock(path: &Path, offset: i64, sharing: Sharing) -> Result<RangeLock, Sto
     let request = range(offset, sharing);
     loop {
         match nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_OFD_SETLKW(&request)) {
-            Ok(_) => return Ok(RangeLock { _file: file }),
+            Ok(_) => return Ok(RangeLock { file }),
             Err(Errno::EINTR) => {}
             Err(error) => return errno("lock", path, Err(error)),
         }
@@ -337,7 +337,7 @@ fn range(offset: i64, sharing: Sharing) -> nix::libc::flock {
 pub fn write_note(lock: &RangeLock, offset: u64, bytes: &[u8]) {
     use std::os::unix::fs::FileExt;
     // A note that cannot be written costs a name in a message, nothing else.
-    let _ = lock._file.write_at(bytes, offset);
+    let _ = lock.file.write_at(bytes, offset);
 }
 
 /// The process id that [`write_note`] left at `offset`; 0 when there is none.

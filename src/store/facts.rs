@@ -73,8 +73,9 @@ impl Facts {
             Some(file) => file,
             none => {
                 // After a torn write the records no longer line up: start over.
-                let fresh = disk::read_if_present(&self.path)?
-                    .is_none_or(|old| !old.starts_with(MAGIC) || (old.len() - MAGIC.len()) % RECORD != 0);
+                let fresh = disk::read_if_present(&self.path)?.is_none_or(|old| {
+                    !old.starts_with(MAGIC) || !(old.len() - MAGIC.len()).is_multiple_of(RECORD)
+                });
                 if fresh {
                     disk::remove_file(&self.path)?;
                 }

@@ -83,9 +83,9 @@ impl Staging {
         disk::finish_file(&draft, &path, executable)?;
         let file = File { blob: BlobHash::from_bytes(*hasher.finalize().as_bytes()), size, executable };
         if self.knows(&file) {
-            disk::remove_file(&path)?
+            disk::remove_file(&path)?;
         } else {
-            self.keep(&file, path)?
+            self.keep(&file, path)?;
         }
         Ok(file)
     }
