@@ -17,9 +17,11 @@ pub struct SourceFile {
 }
 
 impl SourceFile {
-    /// A file named `name` that holds `text`.
-    pub fn new(name: impl Into<String>, text: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into(), text: text.into() }
+    /// A file named `name` that holds `text`. Line ends become `\n`, so that a script means the
+    /// same whatever editor wrote it.
+    pub fn new(name: impl Into<String>, text: &str) -> Self {
+        let text = if text.contains('\r') { text.replace("\r\n", "\n").into() } else { text.into() };
+        Self { name: name.into(), text }
     }
 }
 
@@ -62,13 +64,20 @@ pub struct SourceError {
     pub file: String,
     pub text: Arc<str>,
     pub problems: Vec<Problem>,
+    /// How many more there are: nobody reads thousands.
+    pub omitted: usize,
 }
 
+/// Problems of one file that are kept.
+const MAX_PROBLEMS: usize = 100;
+
 impl SourceError {
-    /// The problems of a file, ordered by where they are.
+    /// The problems of a file, ordered by where they are; the first hundred of them.
     pub fn new(file: &SourceFile, mut problems: Vec<Problem>) -> Self {
-        problems.sort_by(|a, b| (a.span.start, a.span.end).cmp(&(b.span.start, b.span.end)));
-        Self { file: file.name.clone(), text: file.text.clone(), problems }
+        problems.sort_by_key(|problem| (problem.span.start, problem.span.end));
+        let omitted = problems.len().saturating_sub(MAX_PROBLEMS);
+        problems.truncate(MAX_PROBLEMS);
+        Self { file: file.name.clone(), text: file.text.clone(), problems, omitted }
     }
 }
 
@@ -85,7 +94,10 @@ impl fmt::Display for SourceError {
                 write!(f, "\n  help: {help}")?;
             }
         }
-        Ok(())
+        match self.omitted {
+            0 => Ok(()),
+            omitted => write!(f, "\n{}: and {omitted} more problems", self.file),
+        }
     }
 }
 
@@ -120,6 +132,24 @@ pub fn quoted_list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
         Some((only, [])) => only.clone(),
         Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
     }
+}
+
+/// A golden form for tests: place, message, what is marked, label and help.
+#[cfg(test)]
+pub(crate) fn golden(error: &SourceError) -> String {
+    use fmt::Write;
+
+    let mut text = String::new();
+    for problem in &error.problems {
+        let (line, column) = line_and_column(&error.text, problem.span.start);
+        let marked = error.text.get(problem.span.clone()).expect("a span of the text");
+        writeln!(text, "{}:{line}:{column} {}: {}", error.file, problem.code, problem.message).unwrap();
+        writeln!(text, "    {marked:?} <- {}", problem.label).unwrap();
+        for line in problem.help.iter().flat_map(|help| help.lines()) {
+            writeln!(text, "    = {line}").unwrap();
+        }
+    }
+    text
 }
 
 #[cfg(test)]

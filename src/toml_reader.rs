@@ -6,17 +6,21 @@
 //! once, at the end, by [`read_file`].
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ops::{Range, RangeInclusive};
 
 use toml::de::{DeArray, DeTable, DeValue};
 
-use crate::diagnostic::{Problem, SourceError, SourceFile, Span, did_you_mean, quoted_list};
+use crate::diagnostic::{Problem, SourceError, SourceFile, Span, did_you_mean, line_and_column, quoted_list};
 
 /// Largest file that is read, in bytes.
 pub const MAX_FILE: usize = 16 << 20;
 
 /// Deepest nesting of tables and arrays that is taken.
 const MAX_DEPTH: usize = 32;
+
+/// Syntax errors of one file that are looked at.
+const MAX_SYNTAX_ERRORS: usize = 20;
 
 /// A type that is written as a string in TOML and checks it.
 pub trait FromText: Sized {
@@ -61,9 +65,7 @@ pub fn read_file<T>(
     area: &'static str,
     read: impl FnOnce(&mut Table<'_>) -> Option<T>,
 ) -> Result<T, SourceError> {
-    let reader = Reader { text: &file.text, area, problems: RefCell::default() };
-    let value = reader.parse_and_read(read);
-    let mut problems = reader.problems.into_inner();
+    let (value, mut problems) = read_partly(file, area, read);
     match value {
         Some(value) if problems.is_empty() => Ok(value),
         _ => {
@@ -81,13 +83,25 @@ pub fn read_file<T>(
     }
 }
 
+/// As [`read_file`], for callers that go on although there are problems: what could be read, and
+/// all problems. There is a problem whenever there is no value.
+pub fn read_partly<T>(
+    file: &SourceFile,
+    area: &'static str,
+    read: impl FnOnce(&mut Table<'_>) -> Option<T>,
+) -> (Option<T>, Vec<Problem>) {
+    let reader = Reader { text: &file.text, area, problems: RefCell::default() };
+    let value = reader.parse_and_read(read);
+    (value, reader.problems.into_inner())
+}
+
 struct Reader<'a> {
     text: &'a str,
     area: &'static str,
     problems: RefCell<Vec<Problem>>,
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     fn parse_and_read<T>(&self, read: impl FnOnce(&mut Table<'_>) -> Option<T>) -> Option<T> {
         if self.text.len() > MAX_FILE {
             let message = format!("the file has {} bytes, more than {} MiB", self.text.len(), MAX_FILE >> 20);
@@ -95,16 +109,20 @@ impl<'a> Reader<'a> {
             return None;
         }
         let (document, errors) = DeTable::parse_recoverable(self.text);
-        for error in &errors {
+        let mut lines = BTreeSet::new();
+        for error in errors.iter().take(MAX_SYNTAX_ERRORS) {
             let span = error.span().unwrap_or(0..0);
-            self.report("syntax", span, error.message().to_owned(), "here", None);
+            // What follows on the same line mostly follows from it.
+            if lines.insert(line_and_column(self.text, span.start).0) {
+                self.report("syntax", span, error.message().to_owned(), "here", None);
+            }
         }
         let document = document.into_inner();
         // A syntax error makes the rest guesswork: further problems would be misleading.
         let value = if !errors.is_empty() || self.is_too_deep(&document) {
             None
         } else {
-            let mut table = Table { reader: self, table: &document, span: 0..0, asked: Vec::new() };
+            let mut table = Table { reader: self, entries: &document, span: 0..0, asked: Vec::new() };
             let value = read(&mut table);
             table.finish();
             value
@@ -124,7 +142,7 @@ impl<'a> Reader<'a> {
             }
             match value {
                 DeValue::Table(table) => {
-                    left.extend(table.iter().map(|(key, value)| (depth + 1, key.span(), value.get_ref())))
+                    left.extend(table.iter().map(|(key, value)| (depth + 1, key.span(), value.get_ref())));
                 }
                 DeValue::Array(array) => {
                     left.extend(array.iter().map(|value| (depth + 1, value.span(), value.get_ref())));
@@ -176,7 +194,7 @@ fn take_apart(document: DeTable<'_>) {
 /// the framework calls, reports the others.
 pub struct Table<'a> {
     reader: &'a Reader<'a>,
-    table: &'a DeTable<'a>,
+    entries: &'a DeTable<'a>,
     span: Range<usize>,
     asked: Vec<&'static str>,
 }
@@ -185,22 +203,17 @@ impl<'a> Table<'a> {
     /// The value of a key, if it is there.
     pub fn get(&mut self, key: &'static str) -> Option<Value<'a>> {
         self.asked.push(key);
-        let value = self.table.get(key)?;
+        let value = self.entries.get(key)?;
         Some(self.value(value))
     }
 
     /// Whether a key is there. This does not make it a known one.
     pub fn has(&self, key: &str) -> bool {
-        self.table.contains_key(key)
+        self.entries.contains_key(key)
     }
 
     fn value(&self, value: &'a toml::Spanned<DeValue<'a>>) -> Value<'a> {
-        Value {
-            reader: self.reader,
-            value: value.get_ref(),
-            start: value.span().start,
-            end: value.span().end,
-        }
+        Value { reader: self.reader, node: value.get_ref(), start: value.span().start, end: value.span().end }
     }
 
     /// Reads a key that may be absent: `None` when it is, or when its value is wrong and reported.
@@ -210,18 +223,16 @@ impl<'a> Table<'a> {
 
     /// Reads a key that must be there.
     pub fn required<T>(&mut self, key: &'static str, read: impl FnOnce(Value<'a>) -> Option<T>) -> Option<T> {
-        match self.get(key) {
-            Some(value) => read(value),
-            None => {
-                self.problem("missing-key", format!("`{key}` is missing"), "it belongs here", None);
-                None
-            }
+        let value = self.get(key);
+        if value.is_none() {
+            self.problem("missing-key", format!("`{key}` is missing"), "it belongs here", None);
         }
+        value.and_then(read)
     }
 
     /// All keys with their values, for tables whose keys are free. Each is known.
     pub fn entries(&self) -> impl Iterator<Item = (Value<'a>, &'a str, Value<'a>)> + use<'a, '_> {
-        self.table.iter().map(|(key, value)| {
+        self.entries.iter().map(|(key, value)| {
             let value = self.value(value);
             // A key as a value, so that it can be reported on.
             let span = key.span();
@@ -247,7 +258,7 @@ impl<'a> Table<'a> {
     }
 
     fn finish(self) {
-        for key in self.table.keys() {
+        for key in self.entries.keys() {
             let name: &str = key.get_ref();
             if !self.asked.contains(&name) {
                 let help = suggestion(name, self.asked.iter().copied());
@@ -263,7 +274,7 @@ impl<'a> Table<'a> {
 #[derive(Clone, Copy)]
 pub struct Value<'a> {
     reader: &'a Reader<'a>,
-    value: &'a DeValue<'a>,
+    node: &'a DeValue<'a>,
     start: usize,
     end: usize,
 }
@@ -291,7 +302,7 @@ impl<'a> Value<'a> {
     }
 
     fn wrong_type<T>(&self, wanted: &str) -> Option<T> {
-        let found = match self.value {
+        let found = match self.node {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "an integer",
             DeValue::Float(_) => "a float",
@@ -306,7 +317,7 @@ impl<'a> Value<'a> {
 
     /// A string without NUL, which nothing that the sandbox is given can hold.
     pub fn string(self) -> Option<&'a str> {
-        let DeValue::String(text) = self.value else { return self.wrong_type("a string") };
+        let DeValue::String(text) = self.node else { return self.wrong_type("a string") };
         if text.contains('\0') {
             self.problem("nul", "the string holds a NUL character", "has a NUL", None);
             return None;
@@ -372,18 +383,18 @@ impl<'a> Value<'a> {
 
     /// A boolean.
     pub fn boolean(self) -> Option<bool> {
-        let DeValue::Boolean(value) = self.value else { return self.wrong_type("a boolean") };
+        let DeValue::Boolean(value) = self.node else { return self.wrong_type("a boolean") };
         Some(*value)
     }
 
     /// Whether it is written as an integer.
     pub fn is_integer(self) -> bool {
-        matches!(self.value, DeValue::Integer(_))
+        matches!(self.node, DeValue::Integer(_))
     }
 
     /// A whole number in `range`.
     pub fn integer(self, range: RangeInclusive<u64>) -> Option<u64> {
-        let DeValue::Integer(integer) = self.value else { return self.wrong_type("an integer") };
+        let DeValue::Integer(integer) = self.node else { return self.wrong_type("an integer") };
         let value = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
         let value = value.filter(|value| range.contains(value));
         if value.is_none() {
@@ -394,7 +405,7 @@ impl<'a> Value<'a> {
     }
 
     fn array(self, wanted: &str) -> Option<&'a DeArray<'a>> {
-        let DeValue::Array(array) = self.value else { return self.wrong_type(wanted) };
+        let DeValue::Array(array) = self.node else { return self.wrong_type(wanted) };
         Some(array)
     }
 
@@ -402,7 +413,7 @@ impl<'a> Value<'a> {
     pub fn list<T>(self, read: impl FnMut(Value<'a>) -> Option<T>) -> Option<Vec<T>> {
         let array = self.array("an array")?;
         let values = array.iter().map(|value| Value {
-            value: value.get_ref(),
+            node: value.get_ref(),
             start: value.span().start,
             end: value.span().end,
             ..self
@@ -434,8 +445,8 @@ impl<'a> Value<'a> {
     }
 
     fn as_table(self) -> Option<Table<'a>> {
-        let DeValue::Table(table) = self.value else { return self.wrong_type("a table") };
+        let DeValue::Table(table) = self.node else { return self.wrong_type("a table") };
         let asked = Vec::with_capacity(16);
-        Some(Table { reader: self.reader, table, span: self.span(), asked })
+        Some(Table { reader: self.reader, entries: table, span: self.span(), asked })
     }
 }
