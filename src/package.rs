@@ -79,19 +79,24 @@ fn part<T>(text: &str, part: &str, read: impl FnOnce(&str) -> Result<T, TextErro
     let trimmed = part.trim();
     read(trimmed).map_err(|error| {
         let start = trimmed.as_ptr() as usize - text.as_ptr() as usize;
-        TextError { within: Some(start..start + trimmed.len()), ..error }
+        let within = error.within.clone().unwrap_or(0..trimmed.len());
+        TextError { within: Some(start + within.start..start + within.end), ..error }
     })
 }
 
 fn constraint(text: &str) -> Result<Constraint, TextError> {
     for (symbol, relation) in Relation::ALL {
         if let Some(version) = text.strip_prefix(symbol) {
-            return Ok(Constraint { relation, version: Version::from_text(version.trim())? });
+            return Ok(Constraint { relation, version: part(text, version, Version::from_text)? });
         }
     }
+    let message = match text {
+        "" => "a condition on a version is missing".to_owned(),
+        _ => format!("`{}` is not a condition on a version", text.escape_debug()),
+    };
     Err(TextError {
         code: "constraint",
-        message: format!("`{}` is not a condition on a version", text.escape_debug()),
+        message,
         label: "not a condition".into(),
         help: Some("write `=`, `!=`, `<`, `<=`, `>` or `>=` and a version, joined by `&`".into()),
         within: None,
@@ -123,7 +128,7 @@ pub enum Provision {
     /// The base has it: nothing is built and there is no layer.
     Base,
     /// It is built, from an archive if there is one.
-    Built { source: Option<SourceArchive>, build: PackageBuild },
+    Built { source: Option<SourceArchive>, build: Box<PackageBuild> },
 }
 
 /// How a package is built: what differs from its build system's preset.
@@ -214,7 +219,7 @@ fn provision(table: &mut Table<'_>, directory: Option<&Path>) -> Option<Provisio
         table.problem("missing-key", "`build` is missing", "it belongs here", Some(help.into()));
         return None;
     };
-    Some(Provision::Built { source, build: build.table(package_build)? })
+    Some(Provision::Built { source, build: Box::new(build.table(package_build)?) })
 }
 
 fn package_build(table: &mut Table<'_>) -> Option<PackageBuild> {
@@ -249,3 +254,6 @@ fn package_build(table: &mut Table<'_>) -> Option<PackageBuild> {
         env: env.unwrap_or_default(),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,9 +66,13 @@ impl fmt::Debug for Version {
 
 impl FromText for Version {
     fn from_text(text: &str) -> Result<Self, TextError> {
+        let message = || match text {
+            "" => "a version is missing".to_owned(),
+            _ => format!("`{}` is not a version", text.escape_debug()),
+        };
         Self::new(text).ok_or_else(|| TextError {
             code: "version",
-            message: format!("`{}` is not a version", text.escape_debug()),
+            message: message(),
             label: "not a version".into(),
             help: Some("a version is made of letters, digits, `.`, `_`, `+`, `~` and `-`".into()),
             within: None,
