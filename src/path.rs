@@ -41,6 +41,7 @@ impl RelativePath {
     }
 
     /// `other`, which was written in a file of this directory.
+    #[must_use]
     pub fn join(&self, other: &Self) -> Self {
         Self(format!("{}/{}", self.0, other.0).into())
     }

@@ -243,7 +243,7 @@ impl RecipeKind for JtwToolsRecipe {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JtwRecipe {
     pub purpose: String,
-    /// The compiler with its options; runtime files, the archive and `-o` with the output follow.
+    /// The compiler; its sub-command, flags, runtime files, the archive and the output follow.
     pub command: Argv,
     pub env: Environment,
     pub limits: Limits,
@@ -330,3 +330,6 @@ impl RecipeKind for ScriptRecipe {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,14 +161,11 @@ fn place(table: &mut Table<'_>, directory: Option<&Path>) -> Option<Place> {
     let debian = table.get("debian").map(|value| value.text_with(parse_file_name).map(Place::Debian));
     let path = table.get("path").map(|value| local_place(value, directory));
     let mut given = [url, debian, path].into_iter().flatten();
-    match (given.next(), given.next()) {
-        (Some(place), None) => place,
-        _ => {
-            let message = "a place has exactly one of `url`, `debian` and `path`";
-            table.problem("place", message, "not one place", None);
-            None
-        }
+    if let (Some(place), None) = (given.next(), given.next()) {
+        return place;
     }
+    table.problem("place", "a place has exactly one of `url`, `debian` and `path`", "not one place", None);
+    None
 }
 
 fn local_place(value: Value<'_>, directory: Option<&Path>) -> Option<Place> {
