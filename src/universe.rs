@@ -3,8 +3,7 @@
 
 pub mod node;
 
-use std::collections::{BTreeSet, HashMap};
-use std::io;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -15,7 +14,7 @@ use crate::package::Requirement;
 use crate::path::RelativePath;
 use crate::recipe::overlay::{RecipesError, read_bounded};
 use crate::recipe::values::parse_url;
-use crate::toml_reader::{FromText, MAX_FILE, Table, TextError, Value, one_of, read_file};
+use crate::toml_reader::{FromText, Table, TextError, Value, one_of, read_partly};
 use crate::universe::node::{Node, UnresolvedNode, resolve};
 
 /// Files that a universe may include: bounds what one command reads.
@@ -92,7 +91,7 @@ pub struct BaseChoice {
     /// In place of the machine's own mirror.
     pub mirror: Option<String>,
     pub expired_release: ExpiredRelease,
-    /// Where the recipe is named, or the `[base]` table, or the file's beginning.
+    /// Where the recipe is named; the file's beginning when it is not.
     pub span: Span,
 }
 
@@ -119,56 +118,49 @@ pub enum UniverseError {
 impl Universe {
     /// Reads a universe file and what it includes. Messages call files by the path given here.
     pub fn load(path: &Path) -> Result<Self, UniverseError> {
-        let bytes = read_bounded(path)?;
-        let text = text_of(path, bytes)?;
         let directory = path.parent().unwrap_or(Path::new("")).to_owned();
-        let file = SourceFile::new(path.display().to_string(), text);
-        Self::parse(file, &directory, |include| {
-            let place = include.below(&directory);
-            let bytes = std::fs::File::open(&place).and_then(|file| {
-                let mut bytes = Vec::new();
-                io::Read::read_to_end(&mut io::Read::take(file, MAX_FILE as u64 + 1), &mut bytes)?;
-                Ok(bytes)
-            })?;
-            let text = String::from_utf8(bytes).map_err(|error| io::Error::other(error.utf8_error()))?;
-            Ok(SourceFile::new(place.display().to_string(), text))
-        })
+        Self::parse(read_text(path)?, &directory, |include| read_text(&include.below(&directory)))
     }
 
     /// Reads a universe whose includes `read_include` gives.
     pub fn parse(
         file: SourceFile,
         directory: &Path,
-        mut read_include: impl FnMut(&RelativePath) -> io::Result<SourceFile>,
+        mut read_include: impl FnMut(&RelativePath) -> Result<SourceFile, RecipesError>,
     ) -> Result<Self, UniverseError> {
-        let mut parsed = match read_file(&file, "universe", |table| read_universe(table, directory)) {
-            Ok(parsed) => parsed,
-            Err(error) => return Err(UniverseError::Source(vec![error])),
-        };
-        let mut files = vec![file];
         let mut problems = Problems::default();
-        let includes = std::mem::take(&mut parsed.includes);
+        let (parsed, found) = read_partly(&file, "universe", |table| Some(read_universe(table, directory)));
+        problems.extend(0, found);
+        let mut files = vec![file];
+        let (universe, mut nodes, includes) = match parsed {
+            Some(Parsed { universe, nodes, includes }) => (universe, nodes, includes),
+            None => (None, None, Vec::new()),
+        };
         for (include, span) in includes {
-            let included = match read_include(&include) {
+            let file = match read_include(&include) {
                 Ok(file) => file,
                 Err(error) => {
-                    let message = format!("cannot read `{include}`: {error}");
-                    problems.add(span, "include", message, "included here", None);
+                    problems.add(span, "include", error.to_string(), "included here", None);
+                    nodes = None;
                     continue;
                 }
             };
             let index = u32::try_from(files.len()).unwrap_or(u32::MAX);
-            files.push(included);
             let parent = include.parent();
             let context = node::Context { file: index, directory, parent: parent.as_ref() };
-            match read_file(&files[index as usize], "universe", |table| read_include_file(table, &context)) {
-                Ok(nodes) => parsed.nodes.extend(nodes),
-                Err(error) => problems.other.push(error),
+            let (more, found) = read_partly(&file, "universe", |table| read_include_file(table, &context));
+            problems.extend(index, found);
+            files.push(file);
+            match (&mut nodes, more) {
+                (Some(nodes), Some(more)) => nodes.extend(more),
+                (nodes, _) => *nodes = None,
             }
         }
-        let nodes = resolve(parsed.nodes, &mut problems);
+        // Without all nodes nobody can say which names are unknown.
+        let nodes = nodes.and_then(|nodes| resolve(nodes, &mut problems));
         problems.into_result(&files)?;
-        Ok(Self { nodes, files, directory: directory.to_owned(), ..parsed.universe })
+        let (universe, nodes) = universe.zip(nodes).expect("what could not be read was reported");
+        Ok(Self { nodes, files, directory: directory.to_owned(), ..universe })
     }
 
     /// An error about `span` of one of the universe's files, for later stages; `code` is the whole
@@ -192,21 +184,25 @@ impl Universe {
     }
 }
 
-fn text_of(path: &Path, bytes: Vec<u8>) -> Result<String, RecipesError> {
-    String::from_utf8(bytes).map_err(|error| RecipesError::NotText {
-        name: path.display().to_string(),
-        valid_up_to: error.utf8_error().valid_up_to(),
-    })
+/// Reads a text file, which messages call by its path.
+pub fn read_text(path: &Path) -> Result<SourceFile, RecipesError> {
+    let bytes = read_bounded(path)?;
+    let name = path.display().to_string();
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => Ok(SourceFile::new(name, text)),
+        Err(error) => Err(RecipesError::NotText { name, valid_up_to: error.valid_up_to() }),
+    }
 }
 
-/// Problems that are found when all files are read.
+/// Problems of all files, each with the index of its file.
 #[derive(Default)]
-pub(crate) struct Problems {
-    list: Vec<(u32, Problem)>,
-    other: Vec<SourceError>,
-}
+pub(crate) struct Problems(Vec<(u32, Problem)>);
 
 impl Problems {
+    fn extend(&mut self, file: u32, problems: Vec<Problem>) {
+        self.0.extend(problems.into_iter().map(|problem| (file, problem)));
+    }
+
     pub(crate) fn add(
         &mut self,
         span: Span,
@@ -215,55 +211,49 @@ impl Problems {
         label: impl Into<String>,
         help: Option<String>,
     ) {
-        let problem = Problem {
-            code: format!("jtwbuild::universe::{code}"),
-            message: message.into(),
-            span: span.range(),
-            label: label.into(),
-            help,
-        };
-        self.list.push((span.file, problem));
+        let code = format!("jtwbuild::universe::{code}");
+        let (message, label) = (message.into(), label.into());
+        self.0.push((span.file, Problem { code, message, span: span.range(), label, help }));
     }
 
     fn into_result(self, files: &[SourceFile]) -> Result<(), UniverseError> {
-        let mut by_file: HashMap<u32, Vec<Problem>> = HashMap::new();
-        for (file, problem) in self.list {
+        let mut by_file: BTreeMap<u32, Vec<Problem>> = BTreeMap::new();
+        for (file, problem) in self.0 {
             by_file.entry(file).or_default().push(problem);
         }
-        let mut errors = Vec::new();
-        for (index, file) in (0..).zip(files) {
-            errors.extend(by_file.remove(&index).map(|problems| SourceError::new(file, problems)));
-            errors.extend(self.other.iter().filter(|error| error.file == file.name).cloned());
+        if by_file.is_empty() {
+            return Ok(());
         }
-        if errors.is_empty() { Ok(()) } else { Err(UniverseError::Source(errors)) }
+        let errors =
+            by_file.into_iter().map(|(file, problems)| SourceError::new(&files[file as usize], problems));
+        Err(UniverseError::Source(errors.collect()))
     }
 }
 
-/// The universe file by itself.
+/// The universe file by itself. What could not be read is `None`, and has been reported.
 struct Parsed {
     /// Without nodes and files.
-    universe: Universe,
-    nodes: Vec<UnresolvedNode>,
+    universe: Option<Universe>,
+    nodes: Option<Vec<UnresolvedNode>>,
     includes: Vec<(RelativePath, Span)>,
 }
 
-fn read_universe(table: &mut Table<'_>, directory: &Path) -> Option<Parsed> {
+fn read_universe(table: &mut Table<'_>, directory: &Path) -> Parsed {
     let name = table.required("name", Value::text);
     let compiler = table.optional("compiler", |value| Requirement::read(value, 0));
     let packages =
         table.optional("packages", |value| Some((value, value.list(|value| Requirement::read(value, 0))?)));
     let effects = table.optional("effects", Value::text).unwrap_or_default();
-    let base = table.optional("base", |value| {
-        let span = value.span_in(0);
-        value.table(|table| read_base(table, span))
-    });
+    let base = table.optional("base", |value| value.table(|table| Some(read_base(table))));
     let tools = table.optional("tools", |value| value.table(read_tools));
     let output =
         table.optional("output", |value| value.table(|table| Some(table.optional("dir", Value::text))));
     let includes = table.optional("include", read_includes).unwrap_or_default();
     let context = node::Context { file: 0, directory, parent: None };
-    let nodes = table.optional("node", |value| value.list(|value| node::read(value, &context)));
-    let nodes = nodes.unwrap_or_default();
+    let nodes = match table.get("node") {
+        None => Some(Vec::new()),
+        Some(value) => read_nodes(value, &context),
+    };
 
     if let (None, Some((value, packages))) = (&compiler, &packages)
         && !packages.is_empty()
@@ -282,18 +272,15 @@ fn read_universe(table: &mut Table<'_>, directory: &Path) -> Option<Parsed> {
         table.problem("empty", "the universe asks for nothing", "", Some(help.into()));
     }
 
-    let default_base = || {
-        let recipe = RecipeName::new("ocaml").expect("a good name");
-        BaseChoice {
-            recipe,
-            suite: None,
-            mirror: None,
-            expired_release: ExpiredRelease::Warn,
-            span: Span::default(),
-        }
+    let default_base = || BaseChoice {
+        recipe: default_base(),
+        suite: None,
+        mirror: None,
+        expired_release: ExpiredRelease::Warn,
+        span: Span::default(),
     };
-    let universe = Universe {
-        name: name?,
+    let universe = name.map(|name| Universe {
+        name,
         compiler,
         packages: packages.map(|(_, packages)| packages).unwrap_or_default(),
         effects,
@@ -303,23 +290,24 @@ fn read_universe(table: &mut Table<'_>, directory: &Path) -> Option<Parsed> {
         nodes: Vec::new(),
         files: Vec::new(),
         directory: PathBuf::new(),
-    };
-    Some(Parsed { universe, nodes, includes })
+    });
+    Parsed { universe, nodes, includes }
 }
 
-fn read_base(table: &mut Table<'_>, span: Span) -> Option<BaseChoice> {
-    let recipe = table.required("recipe", |value| Some((value.text()?, value.span_in(0))));
+fn read_base(table: &mut Table<'_>) -> BaseChoice {
+    let recipe = table.optional("recipe", |value| Some((value.text()?, value.span_in(0))));
     let suite = table.optional("suite", Value::word);
-    let mirror = table.optional("mirror", |value| value.text_with(parse_url));
+    let mirror = table.optional("mirror", |value| {
+        // A directory of this machine serves as well.
+        if value.string()?.starts_with('/') { value.line() } else { value.text_with(parse_url) }
+    });
     let expired_release = table.optional("expired-release", Value::text).unwrap_or_default();
-    let (recipe, recipe_span) = recipe?;
-    Some(BaseChoice {
-        recipe,
-        suite,
-        mirror,
-        expired_release,
-        span: if recipe_span == Span::default() { span } else { recipe_span },
-    })
+    let (recipe, span) = recipe.unwrap_or_else(|| (default_base(), Span::default()));
+    BaseChoice { recipe, suite, mirror, expired_release, span }
+}
+
+fn default_base() -> RecipeName {
+    RecipeName::new("ocaml").expect("a good name")
 }
 
 fn read_tools(table: &mut Table<'_>) -> Option<Tools> {
@@ -331,12 +319,17 @@ fn read_tools(table: &mut Table<'_>) -> Option<Tools> {
 fn read_includes(value: Value<'_>) -> Option<Vec<(RelativePath, Span)>> {
     let mut seen = BTreeSet::new();
     let includes = value.list(|value| {
-        let path: RelativePath = value.table(|table| table.required("path", Value::text))?;
-        if !seen.insert(path.clone()) {
-            value.problem("include", format!("`{path}` is included twice"), "included again", None);
-            return None;
-        }
-        Some((path, value.span_in(0)))
+        value.table(|table| {
+            table.required("path", |value| {
+                let path: RelativePath = value.text()?;
+                if !seen.insert(path.clone()) {
+                    let message = format!("`{path}` is included twice");
+                    value.problem("include", message, "included again", None);
+                    return None;
+                }
+                Some((path, value.span_in(0)))
+            })
+        })
     })?;
     if includes.len() > MAX_INCLUDES {
         value.problem("include", format!("more than {MAX_INCLUDES} files are included"), "too many", None);
@@ -346,5 +339,14 @@ fn read_includes(value: Value<'_>) -> Option<Vec<(RelativePath, Span)>> {
 }
 
 fn read_include_file(table: &mut Table<'_>, context: &node::Context<'_>) -> Option<Vec<UnresolvedNode>> {
-    table.required("node", |value| value.list(|value| node::read(value, context)))
+    table.required("node", |value| read_nodes(value, context))
 }
+
+/// All nodes, or `None` when one of them is nothing like a node.
+fn read_nodes(value: Value<'_>, context: &node::Context<'_>) -> Option<Vec<UnresolvedNode>> {
+    let nodes = value.list(|value| Some(node::read(value, context)))?;
+    nodes.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests;

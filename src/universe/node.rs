@@ -10,6 +10,9 @@ use crate::recipe::values::{SourceArchive, byte_size, seconds, source_archive, v
 use crate::toml_reader::{Table, Value};
 use crate::universe::Problems;
 
+/// Unknown inputs of one universe for which the name that was meant is looked for.
+const MAX_SUGGESTIONS: usize = 20;
+
 /// A node of the user's own.
 #[derive(Clone, Debug)]
 pub struct Node {
@@ -77,17 +80,21 @@ pub(crate) struct Context<'a> {
 
 /// A node whose inputs are still names.
 pub(crate) struct UnresolvedNode {
-    node: Node,
+    name: NodeName,
+    span: Span,
     inputs: Vec<(String, Span)>,
+    /// The rest, without inputs; `None` when it could not be read.
+    node: Option<Node>,
 }
 
+/// Reads a node; `None` when not even its name can be read.
 pub(crate) fn read(value: Value<'_>, context: &Context<'_>) -> Option<UnresolvedNode> {
     value.table(|table| read_node(table, context))
 }
 
 fn read_node(table: &mut Table<'_>, context: &Context<'_>) -> Option<UnresolvedNode> {
     let spanned = |value: Value<'_>| value.span_in(context.file);
-    let name = table.required("name", |value| Some((value.text()?, spanned(value))));
+    let name = table.required("name", |value| Some((value.text::<NodeName>()?, spanned(value))));
     let inputs =
         table.optional("inputs", |value| value.list(|value| Some((value.owned_string()?, spanned(value)))));
     let source = read_source(table, context);
@@ -103,19 +110,19 @@ fn read_node(table: &mut Table<'_>, context: &Context<'_>) -> Option<UnresolvedN
     let timeout = table.optional("timeout", seconds);
     let memory = table.optional("memory", byte_size);
     let (name, span) = name?;
-    let node = Node {
-        name,
+    let node = source.zip(run).map(|(source, run)| Node {
+        name: name.clone(),
         span,
         inputs: Vec::new(),
-        source: source?,
+        source,
         base,
-        run: run?,
+        run,
         outputs: outputs.unwrap_or_default(),
         env: env.unwrap_or_default().into_iter().collect(),
         timeout,
         memory,
-    };
-    Some(UnresolvedNode { node, inputs: inputs.unwrap_or_default() })
+    });
+    Some(UnresolvedNode { name, span, inputs: inputs.unwrap_or_default(), node })
 }
 
 fn read_source(table: &mut Table<'_>, context: &Context<'_>) -> Option<NodeSource> {
@@ -170,39 +177,42 @@ fn read_run(table: &mut Table<'_>) -> Option<Run> {
     }
 }
 
-/// Turns names of inputs into nodes; reports names that are given twice or not at all.
-pub(crate) fn resolve(unresolved: Vec<UnresolvedNode>, problems: &mut Problems) -> Vec<Node> {
+/// Turns names of inputs into nodes; reports names that are given twice or not at all. `None` when
+/// a node could not be read.
+pub(crate) fn resolve(unresolved: Vec<UnresolvedNode>, problems: &mut Problems) -> Option<Vec<Node>> {
     let mut indices: HashMap<&str, usize> = HashMap::with_capacity(unresolved.len());
-    for (index, UnresolvedNode { node, .. }) in unresolved.iter().enumerate() {
-        if indices.insert(node.name.as_str(), index).is_some() {
-            let message = format!("there are two nodes called `{}`", node.name);
-            problems.add(node.span, "duplicate-node", message, "second of this name", None);
+    for (index, UnresolvedNode { name, span, .. }) in unresolved.iter().enumerate() {
+        if indices.insert(name.as_str(), index).is_some() {
+            let message = format!("there are two nodes called `{name}`");
+            problems.add(*span, "duplicate-node", message, "second of this name", None);
         }
     }
+    let mut suggestions = 0;
     let mut resolved = Vec::with_capacity(unresolved.len());
     // For each node, the last one that has it as an input: finds repetitions without a set.
     let mut used_by = vec![usize::MAX; unresolved.len()];
-    for (index, UnresolvedNode { node, inputs }) in unresolved.iter().enumerate() {
+    for (index, UnresolvedNode { name, inputs, .. }) in unresolved.iter().enumerate() {
         let mut known = Vec::with_capacity(inputs.len());
-        for (name, span) in inputs {
-            let Some(&input) = indices.get(name.as_str()) else {
-                let mut names: Vec<&str> = indices.keys().copied().collect();
-                names.sort_unstable();
-                let help = did_you_mean(name, names).map(|name| format!("did you mean `{name}`?"));
+        for (input, span) in inputs {
+            let Some(&node) = indices.get(input.as_str()) else {
+                // Looking for a name that is like it takes long among thousands of nodes.
+                suggestions += 1;
+                let names = indices.keys().copied().filter(|_| suggestions <= MAX_SUGGESTIONS);
+                let help = did_you_mean(input, names).map(|name| format!("did you mean `{name}`?"));
                 let message =
-                    format!("`{}` has the input `{}`, which is not a node", node.name, name.escape_debug());
+                    format!("`{name}` has the input `{}`, which is not a node", input.escape_debug());
                 problems.add(*span, "unknown-input", message, "no node of this name", help);
                 continue;
             };
-            if std::mem::replace(&mut used_by[input], index) == index {
-                let message = format!("`{}` has the input `{name}` twice", node.name);
+            if std::mem::replace(&mut used_by[node], index) == index {
+                let message = format!("`{name}` has the input `{input}` twice");
                 problems.add(*span, "duplicate-input", message, "given again", None);
                 continue;
             }
-            known.push(Input { node: input, span: *span });
+            known.push(Input { node, span: *span });
         }
         resolved.push(known);
     }
     let nodes = unresolved.into_iter().zip(resolved);
-    nodes.map(|(UnresolvedNode { node, .. }, inputs)| Node { inputs, ..node }).collect()
+    nodes.map(|(UnresolvedNode { node, .. }, inputs)| Some(Node { inputs, ..node? })).collect()
 }
