@@ -161,3 +161,6 @@ pub fn solve(
         Err(dead_end) => Err(SolveError::Unsolvable(explain::conflict(universe, packages, &roots, dead_end))),
     }
 }
+
+#[cfg(test)]
+mod tests;

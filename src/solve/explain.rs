@@ -99,23 +99,19 @@ pub(super) fn cycle(universe: &Universe, cycle: &Cycle) -> SourceError {
 
 /// Who has a demand, and how that came about, back to what the user wrote.
 fn why(dead_end: &DeadEnd, demand: &Demand) -> String {
-    let mut line = String::new();
-    let mut demand = demand;
+    let mut steps = Vec::new();
+    let mut demand = Some(demand);
     // Each step goes to a demand that came up earlier, so this ends.
-    loop {
-        if !line.is_empty() {
-            line.push_str("; ");
-        }
-        let Some((by, kind)) = &demand.by else {
-            return format!("{line}you asked for `{}`", demand.requirement);
+    while let Some(Demand { requirement, by, .. }) = demand {
+        let Some((by, kind)) = by else {
+            steps.push(format!("you asked for `{requirement}`"));
+            break;
         };
         let version = dead_end.chosen.get(by).map_or("", |recipe| recipe.version.as_str());
-        let purpose = kind.purpose();
-        line.push_str(&format!("`{by} {version}` needs `{}`{purpose}", demand.requirement));
-        let earlier = dead_end.all_demands.iter().find(|earlier| earlier.requirement.name == *by);
-        let Some(earlier) = earlier else { return line };
-        demand = earlier;
+        steps.push(format!("`{by} {version}` needs `{requirement}`{}", kind.purpose()));
+        demand = dead_end.all_demands.iter().find(|earlier| earlier.requirement.name == *by);
     }
+    steps.join("; ")
 }
 
 /// A line for each package that is part of the conflict although it has other versions.

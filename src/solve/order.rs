@@ -33,7 +33,9 @@ pub(super) fn order(selection: &Selection) -> Result<Solution, Cycle> {
     for (id, needs) in needs.iter_mut().enumerate() {
         needs.sort_unstable();
         needs.dedup();
-        needs.iter().for_each(|&need| needed_by[need].push(id));
+        for &need in &*needs {
+            needed_by[need].push(id);
+        }
     }
 
     let mut missing: Vec<usize> = needs.iter().map(Vec::len).collect();
@@ -59,7 +61,9 @@ pub(super) fn order(selection: &Selection) -> Result<Solution, Cycle> {
     }
 
     let mut new_id = vec![0; names.len()];
-    sorted.iter().enumerate().for_each(|(new, &old)| new_id[old] = new);
+    for (new, &old) in sorted.iter().enumerate() {
+        new_id[old] = new;
+    }
     let id_of = |name: &PackageName| new_id[id_of[name]];
     let mut packages: Vec<Chosen> = sorted
         .iter()

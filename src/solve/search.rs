@@ -103,18 +103,16 @@ pub(super) fn search(
         let Some(demand) = search.selection.demands.get(position) else { return Ok(Ok(search.selection)) };
         let name = demand.requirement.name.clone();
         search.open_choice(name, position);
-        match search.next_version()? {
-            Some(next) => position = next,
-            None => {
-                let (_, dead_end) = search.dead_end.expect("a search that failed met a dead end");
-                return Ok(Err(dead_end));
-            }
-        }
+        let Some(next) = search.next_version()? else {
+            let (_, dead_end) = search.dead_end.expect("a search that failed met a dead end");
+            return Ok(Err(dead_end));
+        };
+        position = next;
     }
     Err(SolveError::TooHard { steps: MAX_STEPS })
 }
 
-impl<'s> Search<'s> {
+impl Search<'_> {
     /// Begins to choose a version of a package.
     fn open_choice(&mut self, name: PackageName, position: usize) {
         let demands: Vec<&Demand> =
