@@ -3,10 +3,12 @@
 //! The network is read by a thread of its own that holds nothing but the connection. The caller's
 //! thread hashes and writes, watches the clock and the stop flag, and can leave at any moment.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use thiserror::Error;
@@ -57,6 +59,15 @@ pub enum Trouble {
     Status { status: u16, after: Option<Duration> },
     #[error("{0}")]
     Http(#[source] Box<ureq::Error>),
+    /// No connection came about.
+    #[error("`{host}`: {error}")]
+    Unreachable {
+        host: String,
+        #[source]
+        error: Box<ureq::Error>,
+    },
+    #[error("`{0}` could not be reached earlier in this run")]
+    Avoided(String),
     #[error("{0}")]
     Read(#[source] io::Error),
     #[error("{0}")]
@@ -89,7 +100,7 @@ impl Trouble {
                     | ureq::Error::Tls(_)
                     | ureq::Error::InvalidProxyUrl
             ),
-            Self::Stalled(_) | Self::Truncated { .. } => true,
+            Self::Unreachable { .. } | Self::Avoided(_) | Self::Stalled(_) | Self::Truncated { .. } => true,
             Self::Read(error) => !matches!(
                 error.kind(),
                 io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::IsADirectory
@@ -129,6 +140,9 @@ impl Sink for Vec<u8> {
 pub struct Client {
     agent: Agent,
     limits: Limits,
+    /// Hosts that no attempt has reached. They are not asked again: behind a firewall every file
+    /// would cost all attempts' time-outs anew.
+    unreachable: Arc<Mutex<BTreeSet<String>>>,
 }
 
 enum Event {
@@ -149,7 +163,7 @@ impl Client {
             .timeout_recv_response(Some(limits.stall + limits.connect))
             .timeout_per_read(Some(limits.stall))
             .build();
-        Self { agent: config.into(), limits }
+        Self { agent: config.into(), limits, unreachable: Arc::default() }
     }
 
     /// Reads `url` into `sink`, at most `max` bytes, with more attempts while trouble may pass.
@@ -167,6 +181,7 @@ impl Client {
         let mut attempt = 1;
         loop {
             match self.attempt(url, max, stop, sink) {
+                Err(Trouble::Avoided(host)) => return Err(Trouble::Avoided(host)),
                 Err(trouble) if trouble.is_transient() && attempt < self.limits.attempts => {
                     let asked = match trouble {
                         Trouble::Status { after, .. } => after.unwrap_or_default(),
@@ -176,9 +191,17 @@ impl Client {
                     pause *= 2;
                     attempt += 1;
                 }
+                Err(Trouble::Unreachable { host, error }) => {
+                    self.unreachable().insert(host.clone());
+                    return Err(Trouble::Unreachable { host, error });
+                }
                 ended => return ended,
             }
         }
+    }
+
+    fn unreachable(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.unreachable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn attempt(&self, url: &str, max: u64, stop: &AtomicBool, sink: &mut dyn Sink) -> Result<(), Trouble> {
@@ -277,8 +300,11 @@ impl Client {
             return Err(Trouble::BadUrl);
         }
         for _ in 0..=self.limits.redirects {
-            let response =
-                self.agent.get(at.clone()).call().map_err(|error| Trouble::Http(Box::new(error)))?;
+            let host = at.authority().ok_or(Trouble::BadUrl)?.to_string();
+            if self.unreachable().contains(&host) {
+                return Err(Trouble::Avoided(host));
+            }
+            let response = self.agent.get(at.clone()).call().map_err(|error| call_trouble(host, error))?;
             let status = response.status().as_u16();
             let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
             match status {
@@ -295,6 +321,22 @@ impl Client {
         }
         Err(Trouble::Redirects(self.limits.redirects))
     }
+}
+
+fn call_trouble(host: String, error: ureq::Error) -> Trouble {
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, TimedOut};
+    let unreachable = match &error {
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => true,
+        ureq::Error::Timeout(at) => matches!(at, ureq::Timeout::Resolve | ureq::Timeout::Connect),
+        // The standard library gives failed name look-ups no kind that could be told apart.
+        ureq::Error::Io(error) => {
+            matches!(error.kind(), ConnectionRefused | HostUnreachable | NetworkUnreachable | TimedOut)
+                || error.to_string().starts_with("failed to lookup address")
+        }
+        _ => false,
+    };
+    let error = Box::new(error);
+    if unreachable { Trouble::Unreachable { host, error } } else { Trouble::Http(error) }
 }
 
 fn read_trouble(error: io::Error, got: u64, expected: Option<u64>) -> Trouble {

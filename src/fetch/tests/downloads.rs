@@ -112,6 +112,26 @@ fn trouble_that_passes_is_tried_again_and_other_trouble_is_not() {
     }
 }
 
+#[test]
+fn a_host_that_cannot_be_reached_is_asked_in_one_fetch_only() {
+    let scene = Scene::new();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (fetcher, archive) = (fetcher(), archive(GOOD, [Place::Url(format!("http://{nobody}/x"))]));
+    let first = scene.fetch(&fetcher, &archive).unwrap_err();
+    assert!(first.to_string().contains("refused"), "{first}");
+    let second = scene.fetch(&fetcher, &archive).unwrap_err();
+    assert!(second.to_string().contains(&format!("`{nobody}` could not be reached earlier")), "{second}");
+    assert!(!second.is_verdict());
+    // A host that redirects there is itself still asked.
+    let server = Server::start(move |path, _| match path {
+        "/away" => Reply::Redirect(format!("http://{nobody}/x")),
+        _ => Reply::Ok(GOOD.to_vec()),
+    });
+    let places = [Place::Url(server.url("away")), url(&server)];
+    scene.fetch(&fetcher, &super::archive(GOOD, places)).unwrap();
+    assert_eq!(server.requests(), 2);
+}
+
 /// Runs one fetch against a server with one behaviour; gives the reason and the number of requests.
 fn refused(reply: impl Fn(&str, usize) -> Reply + Send + Sync + 'static) -> (String, usize) {
     let scene = Scene::new();
