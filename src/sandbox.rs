@@ -38,6 +38,7 @@ use thiserror::Error;
 pub use self::limits::MemoryLimit;
 use self::message::{End, Job, JobMount, Scratch};
 use self::spawner::Spawner;
+pub use self::support::Check;
 use self::watch::{Followed, Watch};
 use crate::outcome::Failure;
 use crate::request::{Capture, Command, Layer, Mount, Request, Usage};
@@ -60,6 +61,8 @@ pub struct Settings {
     pub grace: Duration,
     /// How many commands of one stage run side by side.
     pub parallel: usize,
+    /// Whether to make overlays as kernels before 6.7 need it, with at most some 230 layers.
+    pub old_overlays: bool,
 }
 
 impl Default for Settings {
@@ -68,6 +71,7 @@ impl Default for Settings {
             scratch: memory_of_machine() / 4,
             grace: Duration::from_secs(2),
             parallel: std::thread::available_parallelism().map_or(1, usize::from),
+            old_overlays: !support::takes_layers_one_by_one(),
         }
     }
 }
@@ -85,6 +89,9 @@ pub enum SandboxError {
     /// An operation that should always work did not.
     #[error("the sandbox cannot be started: {step}: {source}")]
     Start { step: &'static str, source: std::io::Error },
+    /// The machine does not allow sandboxes: what is missing, and what to do.
+    #[error("this machine cannot make a sandbox: {}", .0.detail)]
+    Refused(Check),
 }
 
 /// A means to run requests, shared by any number of threads.
@@ -92,6 +99,8 @@ pub enum SandboxError {
 pub struct Sandbox {
     spawner: Spawner,
     settings: Settings,
+    /// Whether files in memory take what overlays have to write on them.
+    memory_is_fit: bool,
 }
 
 /// What a run gave that ended with success.
@@ -107,12 +116,16 @@ pub struct Report {
 }
 
 impl Sandbox {
-    /// Starts the process from which sandboxes are forked. Best called early, while the engine is
+    /// Starts the process from which sandboxes are forked, and makes an empty one: a machine that
+    /// does not allow it is refused here, before any work. Best called early, while the engine is
     /// small; that process ends with the sandbox value, or with the engine.
     pub fn start(settings: Settings) -> Result<Self, SandboxError> {
         let spawner =
             Spawner::start().map_err(|(step, errno)| SandboxError::Start { step, source: errno.into() })?;
-        Ok(Self { spawner, settings })
+        match support::try_out(&spawner) {
+            Ok(memory_is_fit) => Ok(Self { spawner, settings, memory_is_fit }),
+            Err(trouble) => Err(SandboxError::Refused(support::refusal(trouble))),
+        }
     }
 
     /// Runs one request. Standard output and error go to the end of `log`; when `stop` becomes
@@ -126,8 +139,12 @@ impl Sandbox {
     ) -> Result<Report, Failure> {
         let overlays = check(request, store)?;
         let started = Instant::now();
-        let memory = Scratch::Memory { bytes: self.settings.scratch };
-        let (followed, _on_disk) = match self.attempt(request, store, log, stop, started, memory)? {
+        let in_memory = Scratch::Memory { bytes: self.settings.scratch };
+        let first = match self.memory_is_fit {
+            true => self.attempt(request, store, log, stop, started, in_memory)?,
+            false => Attempt::Full,
+        };
+        let (followed, _on_disk) = match first {
             Attempt::Done(followed) => (followed, None),
             Attempt::Full => {
                 let scratch = DiskScratch::make(store)?;
@@ -163,7 +180,6 @@ impl Sandbox {
         started: Instant,
         scratch: Scratch,
     ) -> Result<Attempt, Failure> {
-        let in_memory = matches!(scratch, Scratch::Memory { .. });
         let job = self.job(request, store, scratch)?;
         let io = |what: &str, error: &std::io::Error| Failure::Machine {
             what: format!("starting a sandbox: {what}"),
@@ -182,7 +198,6 @@ impl Sandbox {
             output,
             log,
             limits: &request.limits,
-            logged: 0,
             stop,
             started,
             grace: self.settings.grace,
@@ -190,11 +205,7 @@ impl Sandbox {
         let followed = watch.follow()?;
         let Some((stage, index, end)) = followed.ended.failed else { return Ok(Attempt::Done(followed)) };
         if followed.fullness.explains_failure() {
-            return if in_memory {
-                Ok(Attempt::Full)
-            } else {
-                Err(Failure::NoSpace { what: "the builder's files".to_owned() })
-            };
+            return Ok(Attempt::Full);
         }
         Err(command_failed(&request.stages[stage][index], end, &followed, request.limits.memory))
     }
@@ -219,6 +230,7 @@ impl Sandbox {
             address_space: limits::address_space(&request.limits, MemoryLimit::AddressSpace),
             processes: request.limits.processes,
             parallel: self.settings.parallel,
+            one_by_one: !self.settings.old_overlays,
         })
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use jtwbuild::outcome::Failure;
 use jtwbuild::request::{Command, Layer, Limits, Mount, Request};
+use jtwbuild::sandbox::support::State;
 use jtwbuild::sandbox::{Report, Sandbox, Settings};
 use jtwbuild::store::Store;
 use jtwbuild::store::tree::{Node, RelPath, Tree, TreeHash};
@@ -487,8 +488,10 @@ fn layers_that_differ_at_one_path_are_refused_and_equal_ones_merge() {
 
 #[test]
 fn many_layers_are_one_tree() {
-    let Some(world) = World::new() else { return };
-    for count in [40, 128, 300, 500] {
+    for (count, old_overlays) in
+        [(40, true), (128, true), (40, false), (128, false), (300, false), (500, false)]
+    {
+        let Some(world) = World::with(Settings { old_overlays, ..Settings::default() }) else { return };
         let trees: Vec<TreeHash> = (0..count)
             .map(|number| world.tree(&[(&format!("lib/p{number}/{}", "n".repeat(200)), "x")]))
             .collect();
@@ -632,6 +635,17 @@ fn everything_works_for_an_ordinary_user_too() {
 fn is_root() -> bool {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self").is_ok_and(|status| status.uid() == 0)
+}
+
+#[test]
+fn this_machine_is_ready() {
+    if World::new().is_none() {
+        return;
+    }
+    let checks = jtwbuild::sandbox::support::probe();
+    let missing: Vec<_> = checks.iter().filter(|check| check.state == State::Missing).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(checks.iter().all(|check| check.state == State::Ready || !check.detail.is_empty()));
 }
 
 #[test]

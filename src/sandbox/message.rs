@@ -38,6 +38,9 @@ pub struct Job {
     pub processes: u64,
     /// How many commands of a stage run side by side.
     pub parallel: usize,
+    /// Whether overlays take their layers one by one; else all in one string, which only so many
+    /// fit in.
+    pub one_by_one: bool,
 }
 
 /// One mount of a [`Job`].

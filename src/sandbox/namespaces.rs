@@ -279,6 +279,14 @@ pub fn reset_signals(blocked: &[nix::sys::signal::Signal]) -> nix::Result<()> {
     blocked.iter().copied().collect::<nix::sys::signal::SigSet>().thread_set_mask()
 }
 
+/// Whether a directory takes extended attributes of users (and leaves one on it).
+pub fn takes_attributes(directory: &OwnedFd) -> bool {
+    // SAFETY: pointer and length belong together, the name is terminated.
+    0 == unsafe {
+        libc::fsetxattr(directory.as_raw_fd(), c"user.jtwbuild".as_ptr(), c"".as_ptr().cast(), 0, 0)
+    }
+}
+
 /// Whether a directory carries the mark with which an overlay hides the layers below it.
 pub fn is_opaque(directory: impl AsFd) -> bool {
     let mut value = [0_u8; 4];

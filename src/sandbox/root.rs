@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat};
-use nix::mount::{MntFlags, umount2};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, mkdirat, umask};
 use nix::unistd::{Gid, Uid, chdir, fchdir, pivot_root, symlinkat};
 
@@ -28,6 +28,10 @@ const DEVICE_LINKS: &[(&str, &str)] = &[
     ("stdout", "/proc/self/fd/1"),
     ("stderr", "/proc/self/fd/2"),
 ];
+/// The step that needs the root directory to be a mount.
+pub const ENTER: &str = "the change of the root directory";
+/// `mount` takes options of less than a page.
+const LONGEST_OPTIONS: usize = 4095;
 /// Process numbers below this one are used only once.
 const RESERVED_NUMBERS: u64 = 300;
 /// The directories that every sandbox has, whatever its layers hold.
@@ -83,7 +87,7 @@ pub fn assemble(job: &Job, (uid, gid): (Uid, Gid)) -> Result<Vec<OwnedFd>, Refus
                 let made = if layers.is_empty() {
                     namespaces::copy_mount(&scratch, &top).step("an empty directory")?
                 } else {
-                    make_overlay(layers, &scratch, index, &job.scratch)?
+                    make_overlay(layers, &scratch, index, job)?
                 };
                 if *captured {
                     results.push(open_directory(&scratch, &top).step("the top of an overlay")?);
@@ -106,7 +110,7 @@ pub fn assemble(job: &Job, (uid, gid): (Uid, Gid)) -> Result<Vec<OwnedFd>, Refus
 
     let mut mounts = mounts.into_iter();
     let (_, root) = mounts.next().ok_or(Errno::EINVAL).step("the root of the file system")?;
-    enter(&root).step("the change of the root directory")?;
+    enter(&root).step(ENTER)?;
     namespaces::attach(&proc, AT_FDCWD, "/proc").step("/proc")?;
     namespaces::attach(&tmp, AT_FDCWD, "/tmp").step("/tmp")?;
     for (path, mount) in &devices {
@@ -135,7 +139,7 @@ fn become_builder(uid: Uid, gid: Gid) -> Result<(), Refused> {
 /// 6.14 each process namespace has its own largest number instead; before, that setting was the
 /// whole machine's, and must not be touched.
 fn limit_process_numbers(processes: u64) -> Result<(), Refused> {
-    if super::support::kernel_version() < (6, 14) {
+    if !super::support::limits_processes_of_root() {
         return Ok(());
     }
     let largest = RESERVED_NUMBERS + processes + 2;
@@ -171,32 +175,30 @@ fn make_scratch(scratch: &Scratch) -> nix::Result<OwnedFd> {
     Ok(made)
 }
 
-fn make_overlay(
-    layers: &[String],
-    scratch: &OwnedFd,
-    index: usize,
-    kind: &Scratch,
-) -> Result<OwnedFd, Refused> {
-    let context = namespaces::open_file_system(c"overlay").step("overlay file systems")?;
+fn make_overlay(layers: &[String], scratch: &OwnedFd, index: usize, job: &Job) -> Result<OwnedFd, Refused> {
     let work = format!("work-{index}");
     directory(scratch, &work, 0o755).step("the work directory of an overlay")?;
+    let raw = scratch.as_raw_fd();
+    let inside = |name: &str| format!("/proc/self/fd/{raw}/{name}");
+    let (top, work) = (inside(&format!("top-{index}")), inside(&work));
+    // What a crash leaves behind is thrown away, so nothing has to reach the disk.
+    let volatile = matches!(job.scratch, Scratch::Disk { .. });
+    if !job.one_by_one {
+        let place = format!("merged-{index}");
+        directory(scratch, &place, 0o755).step("a mount point")?;
+        return overlay_in_one_call(layers, &top, &work, volatile, &inside(&place)).step("an overlay");
+    }
+    let context = namespaces::open_file_system(c"overlay").step("overlay file systems")?;
     let explain = |result: nix::Result<()>, step: &str| {
         result.map_err(|errno| Refused { step: step.to_owned(), errno, detail: kernel_says(&context) })
     };
     for layer in layers.iter().rev() {
         explain(namespaces::set_option(&context, c"lowerdir+", layer), "a layer of an overlay")?;
     }
-    let raw = scratch.as_raw_fd();
-    let inside = |name: &str| format!("/proc/self/fd/{raw}/{name}");
-    let top = inside(&format!("top-{index}"));
     explain(namespaces::set_option(&context, c"upperdir", &top), "the top of an overlay")?;
-    explain(
-        namespaces::set_option(&context, c"workdir", &inside(&work)),
-        "the work directory of an overlay",
-    )?;
+    explain(namespaces::set_option(&context, c"workdir", &work), "the work directory of an overlay")?;
     explain(namespaces::set_flag(&context, c"userxattr"), "an overlay's `userxattr`")?;
-    if matches!(kind, Scratch::Disk { .. }) {
-        // What a crash leaves behind is thrown away, so nothing has to reach the disk.
+    if volatile {
         explain(namespaces::set_flag(&context, c"volatile"), "an overlay's `volatile`")?;
     }
     namespaces::make_mount(&context, NOSUID | NODEV).map_err(|errno| Refused {
@@ -204,6 +206,29 @@ fn make_overlay(
         errno,
         detail: kernel_says(&context),
     })
+}
+
+/// The way of kernels before 6.7: one string of at most a page, in which the layers are named by
+/// descriptors, because those are short. About 230 fit.
+fn overlay_in_one_call(
+    layers: &[String],
+    top: &str,
+    work: &str,
+    volatile: bool,
+    place: &str,
+) -> nix::Result<OwnedFd> {
+    let open =
+        |layer: &String| openat(AT_FDCWD, layer.as_str(), OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty());
+    let opened = layers.iter().rev().map(open).collect::<nix::Result<Vec<_>>>()?;
+    let named: Vec<_> = opened.iter().map(|layer| format!("/proc/self/fd/{}", layer.as_raw_fd())).collect();
+    let volatile = if volatile { ",volatile" } else { "" };
+    let options = format!("lowerdir={},upperdir={top},workdir={work},userxattr{volatile}", named.join(":"));
+    if options.len() > LONGEST_OPTIONS {
+        return Err(Errno::E2BIG);
+    }
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(Some("overlay"), place, Some("overlay"), flags, Some(options.as_str()))?;
+    namespaces::copy_mount(AT_FDCWD, place)
 }
 
 /// What the kernel left to read about the last trouble with a mount.

@@ -66,8 +66,6 @@ pub struct Watch<'a> {
     pub output: File,
     pub log: &'a File,
     pub limits: &'a Limits,
-    /// Bytes that are in the log already, from an earlier attempt of the same run.
-    pub logged: u64,
     pub stop: &'a AtomicBool,
     pub started: Instant,
     /// Between asking a builder to end and ending it.
@@ -92,7 +90,7 @@ struct State {
 impl Watch<'_> {
     /// Follows the run to its end.
     pub fn follow(mut self) -> Result<Followed, Failure> {
-        let mut state = State { output_is_open: true, logged: self.logged, ..State::default() };
+        let mut state = State { output_is_open: true, ..State::default() };
         let mut buffer = vec![0; 64 << 10];
         while state.ended.is_none() {
             self.check_time(&mut state);
