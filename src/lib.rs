@@ -16,6 +16,7 @@ pub mod findlib;
 pub mod install;
 pub mod jtw;
 pub mod lock;
+pub mod memo;
 pub mod name;
 pub mod outcome;
 pub mod package;

@@ -12,6 +12,7 @@ use crate::fetch::debian::{self, BaseSpec, Notice};
 use crate::fetch::glob::Glob;
 use crate::fetch::{Expired, Fetcher, Settings};
 use crate::lock::{Lock, LockedBase};
+use crate::memo::Watched;
 use crate::package::set::PackageSet;
 use crate::path::RelativePath;
 use crate::pins::Pins;
@@ -33,6 +34,8 @@ pub(super) struct Loaded {
     pub fetcher: Fetcher,
     pub notices: Vec<Notice>,
     lock_path: PathBuf,
+    /// Directories whose recipes override the built-in ones, and the one that would if it existed.
+    recipe_directories: Vec<PathBuf>,
     /// What the lock file held when it was read.
     lock_before: Option<Lock>,
 }
@@ -79,18 +82,19 @@ pub(super) fn lock_path(universe: &Path) -> PathBuf {
     universe.with_extension("lock")
 }
 
-/// The directories whose recipes override the built-in ones.
-pub(super) fn recipe_directories(arguments: &UniverseArguments) -> Vec<PathBuf> {
+/// The directories whose recipes override the built-in ones; the first need not exist.
+fn recipe_directories(arguments: &UniverseArguments) -> Vec<PathBuf> {
     let beside = arguments.universe.parent().unwrap_or(Path::new("")).join("recipes");
-    let beside = beside.is_dir().then_some(beside);
-    beside.into_iter().chain(arguments.recipes.iter().cloned()).collect()
+    std::iter::once(beside).chain(arguments.recipes.iter().cloned()).collect()
 }
 
 impl Loaded {
     /// Reads the universe, its recipes and its lock.
     pub fn read(arguments: &UniverseArguments) -> Result<Self, Trouble> {
         let universe = Universe::load(&arguments.universe)?;
-        let recipes = Recipes::with_overrides(&recipe_directories(arguments))?;
+        let recipe_directories = recipe_directories(arguments);
+        let absent = usize::from(!recipe_directories[0].is_dir());
+        let recipes = Recipes::with_overrides(&recipe_directories[absent..])?;
         let lock_path = lock_path(&arguments.universe);
         let lock_before = match disk::read_if_present(&lock_path)? {
             Some(bytes) => {
@@ -111,7 +115,16 @@ impl Loaded {
             ..Settings::default()
         });
         let lock = lock_before.clone().unwrap_or_default();
-        Ok(Self { universe, recipes, lock, fetcher, notices: Vec::new(), lock_path, lock_before })
+        Ok(Self {
+            universe,
+            recipes,
+            lock,
+            fetcher,
+            notices: Vec::new(),
+            lock_path,
+            recipe_directories,
+            lock_before,
+        })
     }
 
     /// Completes the lock and makes the plan. Nothing is written.
@@ -152,6 +165,35 @@ impl Loaded {
         }
         disk::replace(&self.lock_path, self.lock.render().as_bytes())?;
         Ok(true)
+    }
+
+    /// Where the site goes unless the user says otherwise.
+    pub fn output(&self) -> PathBuf {
+        self.universe.output.below(&self.universe.directory)
+    }
+
+    /// Looks at everything that was read, for a memo; `None` if some of it may have changed since
+    /// the run began.
+    pub fn watched(&self, since: SystemTime) -> Option<Watched> {
+        let mut watched = Watched::default();
+        watched.add_content(&self.lock_path, self.lock.render().as_bytes());
+        let files = self.universe.files.iter().map(|file| PathBuf::from(&file.name));
+        let sources = self.universe.nodes.iter().filter_map(|node| match &node.source {
+            NodeSource::Local { path, .. } => Some(path.below(&self.universe.directory)),
+            _ => None,
+        });
+        let tools = match &self.universe.tools {
+            Tools::BuiltIn => None,
+            Tools::Path { path, .. } => Some(self.universe.directory.join(path)),
+        };
+        let sources: BTreeSet<PathBuf> = sources.chain(tools).collect();
+        for path in files.chain(self.recipe_directories.iter().cloned()).chain(sources) {
+            // A path that cannot be looked at keeps the memo from being written.
+            if !watched.add(&path, since).unwrap_or(false) {
+                return None;
+            }
+        }
+        Some(watched)
     }
 
     fn solve(&mut self) -> Result<Solution, Trouble> {

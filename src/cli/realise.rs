@@ -1,29 +1,29 @@
 //! `jtwbuild realise`: load, plan, realise, publish, report.
 
-use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::load::{Loaded, Pinning, open_store};
+use super::load::{Loaded, Pinning, lock_path, open_store};
 use super::progress::{Display, Loudness};
 use super::trouble::{Exit, Trouble};
-use super::{Global, Realise, render};
+use super::{Global, Realise, render, summary};
 use crate::builder::{LazySandbox, LocalBuilder};
 use crate::derivation::{Kind, NodeId};
-use crate::outcome::{Failure, Outcome};
+use crate::memo::{self, Memo};
+use crate::outcome::Failure;
 use crate::plan::Plan;
 use crate::publish::publish;
 use crate::realise::{Place, Run, Settings, Stop, realise};
 use crate::store::Store;
 use crate::store::facts::Facts;
-
-/// Lines of a failed node's log that are shown.
-const LOG_LINES: usize = 20;
+use crate::store::tree::TreeHash;
 
 /// The object that `--json` prints.
 #[derive(Serialize)]
@@ -31,29 +31,36 @@ struct Report<'a> {
     universe: &'a str,
     site: Option<String>,
     seconds: f64,
-    nodes: Vec<NodeLine<'a>>,
+    nodes: &'a [NodeLine],
 }
 
-/// One node of the object.
-#[derive(Serialize)]
-struct NodeLine<'a> {
+/// One node of the object. A memo keeps these for runs with nothing to do.
+#[derive(Clone, Serialize, Deserialize)]
+struct NodeLine {
     kind: Kind,
-    name: &'a str,
+    name: String,
     /// The build key, or null when it never came to be known.
     key: Option<String>,
-    outcome: &'static str,
+    outcome: Cow<'static, str>,
     seconds: f64,
     /// The output's tree, or null.
     tree: Option<String>,
 }
 
 pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> {
-    let begun = Instant::now();
+    let (begun, since) = (Instant::now(), SystemTime::now());
     let store = open_store(global)?;
+    let place = memo_place(&store, verb);
+    if let Some(memo) = place.recall(&store)
+        && let Some(code) = nothing_to_do(global, verb, &store, &place, &memo, begun)?
+    {
+        return Ok(code);
+    }
     let mut loaded = Loaded::read(&verb.universe)?;
     let (plan, pins) = loaded.plan(&verb.universe, Pinning::Complete)?;
     if loaded.write_lock()? && !global.quiet {
-        render::note("wrote universe.lock: it pins the bases' packages and all versions");
+        let path = lock_path(&verb.universe.universe);
+        render::note(&format!("wrote {}: it pins the bases' packages and all versions", path.display()));
     }
     for notice in &loaded.notices {
         render::note(&format!("notice: {notice}"));
@@ -66,42 +73,114 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
         directory: loaded.universe.directory.clone(),
         sandbox: LazySandbox::default(),
     };
-    let loudness = match (global.quiet, global.verbose) {
-        (true, _) => Loudness::Quiet,
-        (_, true) => Loudness::Verbose,
-        _ => Loudness::Normal,
-    };
-    let display = Display::new(&plan, loudness);
-    let place = Place { plan: &plan, store: &store, facts: &facts };
+    let display = Display::new(&plan, loudness(global));
     let jobs = verb.jobs.map_or_else(processors, usize::from);
     let settings = Settings { jobs, retry_failed: verb.retry_failed };
     let stop = stop_on_signals()?;
-    let run = watched(&display, || realise(&place, &builder, &display, &stop, settings));
+    let world = Place { plan: &plan, store: &store, facts: &facts };
+    let run = watched(&display, || realise(&world, &builder, &display, &stop, settings));
     display.finish();
 
     let site = match assembly(&plan).and_then(|node| run.report(node).tree) {
         Some(tree) => {
-            let target = verb
-                .output
-                .clone()
-                .unwrap_or_else(|| loaded.universe.output.below(&loaded.universe.directory));
+            let target = verb.output.clone().unwrap_or_else(|| loaded.output());
             publish(&store, &*store.tree(&tree)?, &target)?;
-            Some(target)
+            Some((tree, target))
         }
         None => None,
     };
+    let lines = lines(&plan, &run);
+    if run.is_success() {
+        leave_memo(&loaded, &place, &store, &plan, &run, site.as_ref(), &lines, since);
+    }
     let seconds = begun.elapsed().as_secs_f64();
+    let site = site.map(|(_, target)| target);
     if !global.quiet || !run.is_success() {
-        render::error_text(&summary(&store, &plan, &run, site.as_ref(), seconds));
+        render::error_text(&summary::summary(&store, &plan, &run, site.as_deref(), seconds));
     }
     let printed = match verb.json {
-        true => render::data(&json(loaded.universe.name.as_str(), &plan, &run, site.as_ref(), seconds)),
+        true => render::data(&json(loaded.universe.name.as_str(), &lines, site.as_deref(), seconds)),
         false => ExitCode::SUCCESS,
     };
     Ok(match exit(&run, &stop) {
         Some(exit) => ExitCode::from(exit as u8),
         None => printed,
     })
+}
+
+fn loudness(global: &Global) -> Loudness {
+    match (global.quiet, global.verbose) {
+        (true, _) => Loudness::Quiet,
+        (_, true) => Loudness::Verbose,
+        _ => Loudness::Normal,
+    }
+}
+
+/// Everything on the command line and around it that decides what the run reads.
+fn memo_place(store: &Store, verb: &Realise) -> memo::Place {
+    let here = std::env::current_dir().unwrap_or_default();
+    let show = |path: &Path| here.join(path).display().to_string();
+    let recipes: Vec<String> = verb.universe.recipes.iter().map(|path| show(path)).collect();
+    let settings = BTreeMap::from([
+        ("universe", show(&verb.universe.universe)),
+        ("recipes", recipes.join("\0")),
+        ("output", verb.output.as_deref().map(show).unwrap_or_default()),
+        ("locked", verb.universe.locked.to_string()),
+    ]);
+    memo::Place::new(store, &settings)
+}
+
+/// A run whose memo holds: only the site is looked at.
+fn nothing_to_do(
+    global: &Global,
+    verb: &Realise,
+    store: &Store,
+    place: &memo::Place,
+    memo: &Memo,
+    begun: Instant,
+) -> Result<Option<ExitCode>, Trouble> {
+    if let Some((tree, target)) = &memo.site {
+        publish(store, &*store.tree(tree)?, target)?;
+    }
+    let lines = match verb.json {
+        true => match place.recall_lines().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+            Some(lines) => lines,
+            None => return Ok(None),
+        },
+        false => Vec::<NodeLine>::new(),
+    };
+    let site = memo.site.as_ref().map(|(_, target)| target.as_path());
+    let seconds = begun.elapsed().as_secs_f64();
+    if !global.quiet {
+        let counts = [("reused", memo.nodes)];
+        render::error_text(&summary::ending(memo.nodes, &counts, site, seconds));
+    }
+    Ok(Some(match verb.json {
+        true => render::data(&json(&memo.universe, &lines, site, seconds)),
+        false => ExitCode::SUCCESS,
+    }))
+}
+
+/// Leaves a memo of a successful run, unless something that it read may have changed meanwhile.
+/// That it cannot be left costs time in the next run, nothing else.
+#[allow(clippy::too_many_arguments, reason = "all of a run, in one place")]
+fn leave_memo(
+    loaded: &Loaded,
+    place: &memo::Place,
+    store: &Store,
+    plan: &Plan,
+    run: &Run,
+    site: Option<&(TreeHash, PathBuf)>,
+    lines: &[NodeLine],
+    since: SystemTime,
+) {
+    let Some(watched) = loaded.watched(since) else { return };
+    let targets = plan.targets().into_iter().filter_map(|node| run.report(node).tree).collect();
+    let memo = Memo::new(watched, loaded.universe.name.to_string(), plan.len(), targets, site.cloned());
+    let reused = |line: &NodeLine| NodeLine { outcome: "reused".into(), seconds: 0.0, ..line.clone() };
+    let lines: Vec<NodeLine> = lines.iter().map(reused).collect();
+    let lines = serde_json::to_vec(&lines).expect("lines have only text keys");
+    let _ = place.leave(store, &memo, &lines);
 }
 
 fn processors() -> usize {
@@ -164,108 +243,24 @@ fn is_limit(failure: &Failure) -> bool {
     matches!(failure, Failure::TimeOut { .. } | Failure::OutOfMemory { .. } | Failure::LogLimit { .. })
 }
 
-/// What a person reads at the end: root causes first, then counts, then where the site is.
-fn summary(store: &Store, plan: &Plan, run: &Run, site: Option<&PathBuf>, seconds: f64) -> String {
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    for (node, failure) in run.root_causes() {
-        let _ = write!(text, "\n{} failed: {failure}\n", plan.derivation(node).id());
-        let blocked = blocked_by(plan, run, node);
-        if blocked > 0 {
-            let _ = writeln!(text, "  it blocks {blocked} other node{}", plural(blocked));
-        }
-        let report = run.report(node);
-        let kind = plan.derivation(node).kind.word();
-        let kept = report.build.and_then(|build| store.log_path(&Store::layer_id(kind, &build)));
-        if let Some(log) = report.log.clone().or(kept) {
-            let tail = render::log_tail(&log, LOG_LINES);
-            let _ = write!(text, "{tail}  log: {}\n", log.display());
-        }
-        if let Some(hint) = hint(failure) {
-            let _ = writeln!(text, "  help: {hint}");
-        }
-    }
-    let counts =
-        ["built", "reused", "cutoff", "failed", "skipped", "not-decided"].map(|word| (word, run.count(word)));
-    let counts = counts.iter().filter(|(_, count)| *count > 0);
-    let counts: Vec<String> = counts.map(|(word, count)| format!("{count} {}", said(word))).collect();
-    let total = run.nodes.len();
-    let _ = writeln!(
-        text,
-        "{total} node{}: {} in {}",
-        plural(total),
-        counts.join(", "),
-        render::seconds(seconds)
-    );
-    if let Some(site) = site {
-        let _ = writeln!(text, "site: {}", site.display());
-        let _ = writeln!(text, "look at it: jtwbuild serve {}", site.display());
-    }
-    text
-}
-
-fn said(word: &str) -> &str {
-    match word {
-        "cutoff" => "cut off (inputs changed, content did not)",
-        "not-decided" => "not decided",
-        word => word,
-    }
-}
-
-fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
-}
-
-fn blocked_by(plan: &Plan, run: &Run, node: NodeId) -> usize {
-    let id = plan.derivation(node).id();
-    let skipped = |outcome: &Outcome| matches!(outcome, Outcome::Skipped { because } if *because == id);
-    run.nodes.iter().filter(|report| skipped(&report.outcome)).count()
-}
-
-/// What the reader may do about a failure.
-fn hint(failure: &Failure) -> Option<&'static str> {
-    Some(match failure {
-        Failure::BuilderExit { .. } | Failure::BuilderSignal { .. } | Failure::MissingOutput { .. } => {
-            "the failure is remembered; after a change outside the recipe, `--retry-failed` tries again"
-        }
-        Failure::HashMismatch { .. } => "the bytes at this place are not those of the recipe: check both",
-        Failure::FetchFailed { .. } => "check the network and the mirror, then run the same command",
-        Failure::Offline { .. } => "run without `--offline` once",
-        Failure::TimeOut { .. } => {
-            "give it more time: `seconds` in the recipe's `[limits]`, `timeout` of a `[[node]]`"
-        }
-        Failure::OutOfMemory { .. } => {
-            "give it more memory: `memory` in the recipe's `[limits]` or of a `[[node]]`"
-        }
-        Failure::LogLimit { .. } => "raise `log` in the recipe's `[limits]`",
-        Failure::NoSpace { .. } => "free some space, then run the same command: nothing is lost",
-        Failure::Sandbox { .. } => "`jtwbuild doctor` says what is missing and how to get it",
-        Failure::Overlap { .. } => {
-            "two dependencies install the same path: one of their recipes has to change"
-        }
-        Failure::BadOutput { .. }
-        | Failure::BadInput { .. }
-        | Failure::Cancelled
-        | Failure::Machine { .. } => {
-            return None;
-        }
-    })
-}
-
-fn json(universe: &str, plan: &Plan, run: &Run, site: Option<&PathBuf>, seconds: f64) -> String {
-    let nodes = plan.ids().map(|node| {
+fn lines(plan: &Plan, run: &Run) -> Vec<NodeLine> {
+    let line = |node| {
         let (derivation, report) = (plan.derivation(node), run.report(node));
         NodeLine {
             kind: derivation.kind,
-            name: &derivation.name,
+            name: derivation.name.to_string(),
             key: report.build.map(|key| key.to_string()),
-            outcome: report.outcome.word(),
+            outcome: report.outcome.word().into(),
             seconds: report.seconds,
             tree: report.tree.map(|tree| tree.to_string()),
         }
-    });
+    };
+    plan.ids().map(line).collect()
+}
+
+fn json(universe: &str, nodes: &[NodeLine], site: Option<&Path>, seconds: f64) -> String {
     let site = site.map(|site| site.display().to_string());
-    let report = Report { universe, site, seconds, nodes: nodes.collect() };
+    let report = Report { universe, site, seconds, nodes };
     let mut text = serde_json::to_string_pretty(&report).expect("a report has only text keys");
     text.push('\n');
     text

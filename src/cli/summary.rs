@@ -1,0 +1,103 @@
+//! What a person reads at the end of a run: root causes first, then counts, then where the site is.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::render;
+use crate::derivation::NodeId;
+use crate::outcome::{Failure, Outcome};
+use crate::plan::Plan;
+use crate::realise::Run;
+use crate::store::Store;
+
+/// Lines of a failed node's log that are shown.
+const LOG_LINES: usize = 20;
+
+/// The whole text.
+pub(super) fn summary(store: &Store, plan: &Plan, run: &Run, site: Option<&Path>, seconds: f64) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    for (node, failure) in run.root_causes() {
+        let _ = write!(text, "\n{} failed: {failure}\n", plan.derivation(node).id());
+        let blocked = blocked_by(plan, run, node);
+        if blocked > 0 {
+            let _ = writeln!(text, "  it blocks {blocked} other node{}", plural(blocked));
+        }
+        let report = run.report(node);
+        let kind = plan.derivation(node).kind.word();
+        let kept = report.build.and_then(|build| store.log_path(&Store::layer_id(kind, &build)));
+        if let Some(log) = report.log.clone().or(kept) {
+            let tail = render::log_tail(&log, LOG_LINES);
+            let _ = write!(text, "{tail}  log: {}\n", log.display());
+        }
+        if let Some(hint) = hint(failure) {
+            let _ = writeln!(text, "  help: {hint}");
+        }
+    }
+    let words = ["built", "reused", "cutoff", "failed", "skipped", "not-decided"];
+    let counts = words.map(|word| (word, run.count(word)));
+    text.push_str(&ending(run.nodes.len(), &counts, site, seconds));
+    text
+}
+
+/// Counts, time, and where the site is.
+pub(super) fn ending(nodes: usize, counts: &[(&str, usize)], site: Option<&Path>, seconds: f64) -> String {
+    let counts = counts.iter().filter(|(_, count)| *count > 0);
+    let counts: Vec<String> = counts.map(|(word, count)| format!("{count} {}", said(word))).collect();
+    let mut text =
+        format!("{nodes} node{}: {} in {}\n", plural(nodes), counts.join(", "), render::seconds(seconds));
+    if let Some(site) = site {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "site: {}", site.display());
+        let _ = writeln!(text, "look at it: jtwbuild serve {}", site.display());
+    }
+    text
+}
+
+fn said(word: &str) -> &str {
+    match word {
+        "cutoff" => "cut off (inputs changed, content did not)",
+        "not-decided" => "not decided",
+        word => word,
+    }
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+fn blocked_by(plan: &Plan, run: &Run, node: NodeId) -> usize {
+    let id = plan.derivation(node).id();
+    let skipped = |outcome: &Outcome| matches!(outcome, Outcome::Skipped { because } if *because == id);
+    run.nodes.iter().filter(|report| skipped(&report.outcome)).count()
+}
+
+/// What the reader may do about a failure.
+fn hint(failure: &Failure) -> Option<&'static str> {
+    Some(match failure {
+        Failure::BuilderExit { .. } | Failure::BuilderSignal { .. } | Failure::MissingOutput { .. } => {
+            "the failure is remembered; after a change outside the recipe, `--retry-failed` tries again"
+        }
+        Failure::HashMismatch { .. } => "the bytes at this place are not those of the recipe: check both",
+        Failure::FetchFailed { .. } => "check the network and the mirror, then run the same command",
+        Failure::Offline { .. } => "run without `--offline` once",
+        Failure::TimeOut { .. } => {
+            "give it more time: `seconds` in the recipe's `[limits]`, `timeout` of a `[[node]]`"
+        }
+        Failure::OutOfMemory { .. } => {
+            "give it more memory: `memory` in the recipe's `[limits]` or of a `[[node]]`"
+        }
+        Failure::LogLimit { .. } => "raise `log` in the recipe's `[limits]`",
+        Failure::NoSpace { .. } => "free some space, then run the same command: nothing is lost",
+        Failure::Sandbox { .. } => "`jtwbuild doctor` says what is missing and how to get it",
+        Failure::Overlap { .. } => {
+            "two dependencies install the same path: one of their recipes has to change"
+        }
+        Failure::BadOutput { .. }
+        | Failure::BadInput { .. }
+        | Failure::Cancelled
+        | Failure::Machine { .. } => {
+            return None;
+        }
+    })
+}
