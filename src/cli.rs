@@ -175,8 +175,13 @@ pub struct Doctor {
     pub json: bool,
 }
 
-/// Does what the user asked for, and prints. The exit code is documented in the book.
-pub fn run(arguments: &Arguments) -> ExitCode {
+/// Parses the command line, does what the user asked for, and prints. The exit code is documented
+/// in the book.
+pub fn main() -> ExitCode {
+    run(&Arguments::parse())
+}
+
+fn run(arguments: &Arguments) -> ExitCode {
     let global = &arguments.global;
     let result = match &arguments.verb {
         Verb::Realise(verb) => realise::run(global, verb),

@@ -1,9 +1,7 @@
-//! The `jtwbuild` program: parse, run, exit code.
+//! The `jtwbuild` program: the command line is in [`jtwbuild::cli`].
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    jtwbuild::cli::run(&jtwbuild::cli::Arguments::parse())
+    jtwbuild::cli::main()
 }

@@ -54,6 +54,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("recipe", &["toml_reader", "diagnostic", "name", "path", "version", "source", "request", "package"]),
+    ("memo", &["store", "store::tree"]),
     ("lock", &["toml_reader", "diagnostic", "name", "path", "version", "source"]),
     ("pins", &["name", "path", "source", "outcome", "recipe", "lock", "store"]),
     (
@@ -132,6 +133,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
             "fetch",
             "sandbox",
+            "memo",
             "realise",
             "jtw",
             "assemble",

@@ -217,7 +217,9 @@ let import library ~missing archive =
         library.name (enumerate missing) e
   | Error e -> error "library %S could not be loaded from %s: %s" library.name url e
 
-let load library =
+(* What the user did not name is not worth a notice: the library that was may do
+   very well without those primitives. *)
+let load ~asked library =
   let url = Jtw_net.resolve ~against:library.directory "dynamic_cmis.json" in
   if List.mem library.name refused then
     error "library %S is part of the toplevel itself and cannot be loaded into it" library.name;
@@ -226,7 +228,7 @@ let load library =
   | Error e -> error "library %S: %s" library.name e
   | Ok { set; missing_primitives = missing } ->
       List.iter (import library ~missing) library.archives;
-      if missing <> [] && library.archives <> [] then
+      if asked && missing <> [] && library.archives <> [] then
         notices :=
           Printf.sprintf
             "Note: library %S works only in part, nothing here provides its C primitives %s."
@@ -246,7 +248,7 @@ let require name =
             (List.hd chain) name
       | Some library ->
           List.iter (go ~chain:(name :: chain)) library.requires;
-          load library;
+          load ~asked:(chain = []) library;
           Hashtbl.replace loaded name ()
   in
   go ~chain:[] name
