@@ -13,7 +13,6 @@
 
 pub mod layers;
 pub mod support;
-mod whole;
 
 mod filter;
 mod init;
@@ -22,6 +21,7 @@ mod message;
 mod namespaces;
 mod root;
 mod spawner;
+mod top;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -39,6 +39,7 @@ pub use self::limits::MemoryLimit;
 use self::message::{End, Job, JobMount, Scratch};
 use self::spawner::Spawner;
 pub use self::support::Check;
+use self::top::Top;
 use self::watch::{Followed, Watch};
 use crate::outcome::Failure;
 use crate::request::{Capture, Command, Layer, Mount, Request, Usage};
@@ -140,9 +141,10 @@ impl Sandbox {
         let overlays = check(request, store)?;
         let started = Instant::now();
         let in_memory = Scratch::Memory { bytes: self.settings.scratch };
-        let first = match self.memory_is_fit {
-            true => self.attempt(request, store, log, stop, started, in_memory)?,
-            false => Attempt::Full,
+        let first = if self.memory_is_fit {
+            self.attempt(request, store, log, stop, started, in_memory)?
+        } else {
+            Attempt::Full
         };
         let (followed, _on_disk) = match first {
             Attempt::Done(followed) => (followed, None),
@@ -159,14 +161,12 @@ impl Sandbox {
         let staging = store.stage().map_err(|error| store_failed(&error))?;
         let mut captured = BTreeMap::new();
         let tops = overlays.into_iter().filter_map(|overlay| Some((overlay.capture?, overlay)));
-        for ((name, overlay), top) in tops.zip(&followed.captured) {
+        for ((capture, overlay), top) in tops.zip(&followed.captured) {
             let mount_points = mount_points(&request.mounts, overlay.at);
-            let tree = if name.whole {
-                whole::capture(top, &overlay.layers, &mount_points, &staging)?
-            } else {
-                layers::capture(top, &overlay.layers, &mount_points, &staging)?
-            };
-            captured.insert(name.name.clone(), tree);
+            let top = Top::read(top, &staging)?;
+            let judge = if capture.whole { layers::whole } else { layers::added };
+            let tree = judge(top, &overlay.layers, &mount_points)?;
+            captured.insert(capture.name.clone(), tree);
         }
         Ok(Report { captured, staging, usage, memory_limit: MemoryLimit::AddressSpace })
     }

@@ -463,6 +463,58 @@ fn what_happens_to_files_of_a_layer_is_judged() {
 }
 
 #[test]
+fn a_whole_capture_is_what_the_builder_saw() {
+    let Some(world) = World::new() else { return };
+    let files: Vec<(String, String)> = (0..40)
+        .map(|number| (format!("d{}/e{}/f{number}", number % 3, number % 5), number.to_string()))
+        .collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let (odd, even): (Vec<_>, Vec<_>) = files.iter().partition(|(_, text)| text.len() % 2 == 0);
+    let layers = [("odd", world.tree(&odd)), ("even", world.tree(&even))];
+    let mut random = 20_u64;
+    let mut next = |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % below
+    };
+    for _ in 0..12 {
+        let mut script = "cd /opt; set +e; exec 2> /dev/null".to_owned();
+        for _ in 0..30 {
+            let mut place = || match next(3) {
+                0 => format!("d{}", next(4)),
+                1 => format!("d{}/e{}", next(4), next(6)),
+                _ => format!("d{}/e{}/f{}", next(4), next(6), next(45)),
+            };
+            let (one, other) = (place(), place());
+            script += &match next(10) {
+                0 => format!("; rm -rf {one}"),
+                1 => format!("; rm -rf {one}; mkdir -p {one}"),
+                2 => format!("; mv {one} {other}"),
+                3 => format!("; echo new > {one}"),
+                4 => format!("; ln -s {one} {other}"),
+                5 => format!("; ln {one} {other}"),
+                6 => format!("; mkdir -p {one}/{other}"),
+                7 => format!("; touch {one}; chmod 755 {one}"),
+                8 => format!("; cp -r {one} {other}"),
+                _ => format!("; echo more >> {one}"),
+            };
+        }
+        script += "; cp -a . /out; true";
+        let mut request = world.request(&[], &[&[&script]]);
+        request.mounts.push(Mount::Overlay {
+            at: "/opt".to_owned(),
+            layers: match overlay("/opt", &layers, None) {
+                Mount::Overlay { layers, .. } => layers,
+                Mount::ReadOnly { .. } => unreachable!(),
+            },
+            capture: Some(jtwbuild::request::Capture::whole("opt")),
+        });
+        let report = world.run(&request).unwrap_or_else(|failure| panic!("{failure}\n{script}"));
+        assert_eq!(listing(&report.captured["opt"]), listing(&report.captured["out"]), "{script}");
+        assert_eq!(report.captured["opt"], report.captured["out"], "{script}");
+    }
+}
+
+#[test]
 fn layers_that_differ_at_one_path_are_refused_and_equal_ones_merge() {
     let Some(world) = World::new() else { return };
     let tree = |files: &[(&str, &str)]| world.tree(files);

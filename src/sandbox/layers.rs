@@ -1,30 +1,14 @@
-//! Layers before and after a run: whether input layers get along, and what a run added to them.
-//!
-//! The engine reads a run's additions through a descriptor of the overlay's top directory, never
-//! by a path, after every process of the sandbox is gone; it follows no link and copies all bytes,
-//! so no file in the store is one that a builder ever had open.
+//! Layers before and after a run: whether input layers get along, and what a run made of them.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::File as Handle;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use nix::dir::Dir;
-use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
-use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, fstatat};
-use rayon::prelude::*;
-
-use super::namespaces;
+use super::top::{Top, bad};
 use crate::outcome::Failure;
-use crate::store::staging::Staging;
-use crate::store::tree::{LinkTarget, MAX_DEPTH, Name, Node, RelPath, Tree};
+use crate::store::tree::{Name, Node, RelPath, Tree};
 
 /// A layer for messages and comparison: its name and what it holds.
 pub type NamedTree = (String, Arc<Tree>);
-
-/// From this many files on, all cores copy and hash.
-const MANY_FILES: usize = 16;
 
 /// Checks that no two layers hold different things at one path. Equal files are fine, directories
 /// merge. Only directories that several layers have are looked at, so a huge layer costs no more
@@ -78,191 +62,156 @@ fn check_directories(directories: &[(&str, &Tree)], path: &RelPath) -> Result<()
     Ok(())
 }
 
-/// Takes in what a run has put on top of `layers`: `top` is the top directory of the overlay, and
-/// `mount_points` are paths in it that were made for other mounts.
+/// What a run has added to `layers`. `mount_points` are paths that were made for other mounts.
 ///
-/// Removing or changing a file of a layer, and anything that a tree cannot hold, is a
-/// [`Failure::BadOutput`]; a file of a layer that was only copied up, and directories that were
-/// only touched, are left out.
-pub fn capture(
-    top: &OwnedFd,
-    layers: &[NamedTree],
-    mount_points: &[RelPath],
-    staging: &Staging,
-) -> Result<Tree, Failure> {
-    let lower: Vec<_> = layers.iter().map(|(name, tree)| (name.as_str(), &**tree)).collect();
-    let mut found = Found::default();
-    found.walk(top, &RelPath::default(), &lower)?;
-
-    let take = |(path, executable): &(RelPath, bool)| -> Result<Node, Failure> {
-        let mut file = open_file(top, path)?;
-        staging.add(&mut file, *executable).map(Node::File).map_err(|error| super::store_failed(&error))
+/// Removing or changing a file of a layer is a [`Failure::BadOutput`]; a file of a layer that was
+/// only copied up, and directories that were only touched, are left out.
+pub fn added(top: Top, layers: &[NamedTree], mount_points: &[RelPath]) -> Result<Tree, Failure> {
+    let lower = merged(layers)?;
+    let owner = |path: &RelPath| {
+        let named = layers.iter().find(|(_, tree)| tree.get(path).is_some());
+        named.map_or("a layer", |(name, _)| name.as_str())
     };
-    let nodes: Vec<Node> = if found.files.len() < MANY_FILES {
-        found.files.iter().map(take).collect::<Result<_, _>>()?
-    } else {
-        found.files.par_iter().map(take).collect::<Result<_, _>>()?
+    let refuse = |path: &RelPath, verb: &str, node: &Node| {
+        bad(path, format!("{verb} {} of {}", node.kind(), owner(path)))
     };
-    let files = found.files.into_iter().map(|(path, _)| path).zip(nodes);
-
+    for path in &top.removed {
+        match lower.get(path) {
+            Some(node) => return Err(refuse(path, "removes", node)),
+            None => return Err(bad(path, "is a device")),
+        }
+    }
     let mut tree = Tree::default();
+    let mut add =
+        |path: &RelPath, node| tree.insert(path, node).map_err(|error| bad(path, error.to_string()));
+    for path in &top.directories {
+        match lower.get(path) {
+            Some(Node::Directory(_)) => {}
+            Some(node) => return Err(refuse(path, "changes", node)),
+            None => add(path, Node::Directory(Arc::default()))?,
+        }
+    }
     let mut unchanged = HashSet::new();
-    for (path, node) in files.chain(found.links) {
-        match lookup(&lower, &path) {
-            Some((_, there)) if *there == node => drop(unchanged.insert(path)),
-            Some((layer, there)) => return Err(bad(&path, format!("changes {} of {layer}", there.kind()))),
-            None => tree.insert(&path, node).map_err(|error| bad(&path, error.to_string()))?,
+    for (path, node) in top.leaves {
+        match lower.get(&path) {
+            Some(there) if *there == node => drop(unchanged.insert(path)),
+            Some(there) => return Err(refuse(&path, "changes", there)),
+            None => add(&path, node)?,
         }
     }
-    for path in found.directories {
-        let node = Node::Directory(Arc::default());
-        tree.insert(&path, node).map_err(|error| bad(&path, error.to_string()))?;
-    }
-    for path in found.opaque {
-        for (layer, hidden) in &lower {
-            let Some(hidden) = hidden.directory(&path) else { continue };
-            hidden.walk(&mut |below, node| {
-                let whole = path.extend(below);
-                match node {
-                    Node::Directory(_) => Ok(()),
-                    _ if unchanged.contains(&whole) => Ok(()),
-                    _ => Err(bad(&whole, format!("removes {} of {layer}", node.kind()))),
-                }
-            })?;
-        }
+    for path in &top.opaque {
+        let Some(hidden) = lower.directory(path) else { continue };
+        hidden.walk(&mut |below, node| {
+            let whole = path.extend(below);
+            let is_there = matches!(node, Node::Directory(_)) || unchanged.contains(&whole);
+            if is_there { Ok(()) } else { Err(refuse(&whole, "removes", node)) }
+        })?;
     }
     for mount_point in mount_points {
-        drop_empty(&mut tree, mount_point);
+        drop_empty(&mut tree, &lower, mount_point);
     }
     Ok(tree)
 }
 
-/// Removes the directory at `path`, and those around it, as far as nothing is in them.
-pub(super) fn drop_empty(tree: &mut Tree, path: &RelPath) {
+/// What stands at the overlay's place in the end: the layers, with all that a run made of them.
+/// `mount_points` are paths that were made for other mounts.
+pub fn whole(top: Top, layers: &[NamedTree], mount_points: &[RelPath]) -> Result<Tree, Failure> {
+    let lower = merged(layers)?;
+    let mut tree = lower.clone();
+    let put = |tree: &mut Tree, path: &RelPath, node| {
+        tree.replace(path, node).map_err(|error| bad(path, error.to_string()))
+    };
+    for path in &top.opaque {
+        if path.names().is_empty() {
+            tree = Tree::default();
+        } else if tree.directory(path).is_some() {
+            put(&mut tree, path, Node::Directory(Arc::default()))?;
+        }
+    }
+    for path in &top.removed {
+        tree.remove(path);
+    }
+    for path in &top.directories {
+        if tree.directory(path).is_none() {
+            put(&mut tree, path, Node::Directory(Arc::default()))?;
+        }
+    }
+    for (path, node) in top.leaves {
+        put(&mut tree, &path, node)?;
+    }
+    for mount_point in mount_points {
+        drop_empty(&mut tree, &lower, mount_point);
+    }
+    Ok(tree)
+}
+
+/// All layers as one tree.
+fn merged(layers: &[NamedTree]) -> Result<Tree, Failure> {
+    let Some(((_, first), others)) = layers.split_first() else { return Ok(Tree::default()) };
+    let mut all = Tree::clone(first);
+    for (layer, tree) in others {
+        let reason = |error| Failure::BadInput { what: layer.clone(), reason: format!("{error}") };
+        all.merge(tree).map_err(reason)?;
+    }
+    Ok(all)
+}
+
+/// Removes the directory at `path`, and those around it, as far as nothing is in them and the
+/// layers do not have them.
+fn drop_empty(tree: &mut Tree, lower: &Tree, path: &RelPath) {
     let mut path = path.clone();
-    while !path.names().is_empty() && tree.directory(&path).is_some_and(Tree::is_empty) {
+    while tree.directory(&path).is_some_and(Tree::is_empty) && lower.directory(&path).is_none() {
         tree.remove(&path);
         path = path.parent().unwrap_or_default();
     }
 }
 
-/// The node at `path` in the topmost layer that has one.
-fn lookup<'a>(lower: &[(&'a str, &'a Tree)], path: &RelPath) -> Option<(&'a str, &'a Node)> {
-    lower.iter().rev().find_map(|(layer, tree)| Some((*layer, tree.get(path)?)))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tree::{BlobHash, File, LinkTarget};
 
-pub(super) fn bad(path: &RelPath, reason: impl Into<String>) -> Failure {
-    Failure::BadOutput { path: path.to_string(), reason: reason.into() }
-}
+    fn tree(files: &[(&str, &str)]) -> Arc<Tree> {
+        let mut tree = Tree::default();
+        for (path, text) in files {
+            let path = RelPath::parse(path).unwrap();
+            let node = match text.strip_prefix("-> ") {
+                Some(target) => Node::Link(LinkTarget::new(target.as_bytes()).unwrap()),
+                None => Node::File(File {
+                    blob: BlobHash::from_bytes(*blake3::hash(text.as_bytes()).as_bytes()),
+                    size: text.len() as u64,
+                    executable: false,
+                }),
+            };
+            tree.insert(&path, node).unwrap();
+        }
+        Arc::new(tree)
+    }
 
-pub(super) fn trouble(path: &RelPath, errno: Errno) -> Failure {
-    match errno {
-        Errno::ENAMETOOLONG => bad(path, "its path is too long"),
-        errno => {
-            Failure::Machine { what: format!("reading `{path}` of the output"), reason: errno.desc().into() }
+    #[test]
+    fn overlap_names_the_path_and_both_layers() {
+        let big: Vec<(String, String)> =
+            (0..200).map(|number| (format!("lib/p{number}/x"), number.to_string())).collect();
+        let big: Vec<(&str, &str)> = big.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        let layers = |others: &[&[(&str, &str)]]| {
+            let mut all = vec![("big".to_owned(), tree(&big))];
+            all.extend(others.iter().enumerate().map(|(index, files)| (format!("l{index}"), tree(files))));
+            all
+        };
+        let overlap = |path: &str, first: &str, second: &str| {
+            Err(Failure::Overlap { path: path.into(), first: first.into(), second: second.into() })
+        };
+        let cases: [(&[&[(&str, &str)]], Result<(), Failure>); 7] = [
+            (&[&[("lib/p7/x", "7")], &[("lib/p7/y", "new")]], Ok(())),
+            (&[&[("bin/a", "-> b")], &[("bin/a", "-> b")]], Ok(())),
+            (&[&[("lib/p7/x", "other")]], overlap("lib/p7/x", "big", "l0")),
+            (&[&[("bin/a", "1")], &[("bin/a", "2")]], overlap("bin/a", "l0", "l1")),
+            (&[&[("bin/a", "-> b")], &[("bin/a", "-> c")]], overlap("bin/a", "l0", "l1")),
+            (&[&[("lib/p7", "-> elsewhere")]], overlap("lib/p7", "big", "l0")),
+            (&[&[("a/b", "1")], &[("c", "2")], &[("a", "3")]], overlap("a", "l0", "l2")),
+        ];
+        for (others, expected) in cases {
+            assert_eq!(check_overlap(&layers(others)), expected, "{others:?}");
         }
     }
-}
-
-/// What a walk over a top directory finds, before any byte is read.
-#[derive(Default)]
-struct Found {
-    files: Vec<(RelPath, bool)>,
-    links: Vec<(RelPath, Node)>,
-    /// Those that no layer has.
-    directories: Vec<RelPath>,
-    /// Those that hide what layers have at their path.
-    opaque: Vec<RelPath>,
-}
-
-impl Found {
-    /// Walks one directory; `lower` are the layers' directories at the same path.
-    fn walk(&mut self, top: &OwnedFd, path: &RelPath, lower: &[(&str, &Tree)]) -> Result<(), Failure> {
-        if path.names().len() >= MAX_DEPTH {
-            return Err(bad(path, format!("directories nest deeper than {MAX_DEPTH} levels")));
-        }
-        if !lower.is_empty() && namespaces::is_opaque(top) {
-            self.opaque.push(path.clone());
-        }
-        let mut listing = Dir::openat(top, ".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())
-            .map_err(|errno| trouble(path, errno))?;
-        for entry in listing.iter() {
-            let entry = entry.map_err(|errno| trouble(path, errno))?;
-            let name = entry.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
-                continue;
-            }
-            let valid = Name::new(name.to_bytes()).map_err(|error| bad(path, error.to_string()))?;
-            let at = path.join(valid.clone());
-            let status =
-                fstatat(top, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(|errno| trouble(&at, errno))?;
-            let below: Vec<_> =
-                lower.iter().filter_map(|(layer, tree)| Some((*layer, tree.child(&valid)?))).collect();
-            match SFlag::from_bits_truncate(status.st_mode & SFlag::S_IFMT.bits()) {
-                SFlag::S_IFREG => self.files.push((at, status.st_mode & 0o100 != 0)),
-                SFlag::S_IFLNK => {
-                    let target = readlinkat(top, name).map_err(|errno| trouble(&at, errno))?;
-                    let target = LinkTarget::new(std::os::unix::ffi::OsStrExt::as_bytes(target.as_os_str()))
-                        .map_err(|error| bad(&at, error.to_string()))?;
-                    self.links.push((at, Node::Link(target)));
-                }
-                SFlag::S_IFDIR => {
-                    let mut inner = Vec::with_capacity(below.len());
-                    for (layer, node) in &below {
-                        let Node::Directory(tree) = node else {
-                            return Err(bad(&at, format!("changes {} of {layer}", node.kind())));
-                        };
-                        inner.push((*layer, &**tree));
-                    }
-                    if inner.is_empty() {
-                        self.directories.push(at.clone());
-                    }
-                    let directory = open_directory(top, name).map_err(|errno| trouble(&at, errno))?;
-                    self.walk(&directory, &at, &inner)?;
-                }
-                SFlag::S_IFCHR if status.st_rdev == 0 && !below.is_empty() => {
-                    let (layer, node) = below[0];
-                    return Err(bad(&at, format!("removes {} of {layer}", node.kind())));
-                }
-                SFlag::S_IFIFO => return Err(bad(&at, "is a named pipe")),
-                SFlag::S_IFSOCK => return Err(bad(&at, "is a socket")),
-                _ => return Err(bad(&at, "is a device")),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Opens a directory that is known not to be a link, whatever mode the builder has left it with.
-pub(super) fn open_directory(at: &OwnedFd, name: &std::ffi::CStr) -> nix::Result<OwnedFd> {
-    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    match openat(at.as_fd(), name, flags, Mode::empty()) {
-        Err(Errno::EACCES) => {
-            fchmodat(at, name, Mode::S_IRWXU, FchmodatFlags::FollowSymlink)?;
-            openat(at.as_fd(), name, flags, Mode::empty())
-        }
-        result => result,
-    }
-}
-
-/// Opens a regular file below the top directory; no component of `path` may be a link.
-fn open_file(top: &OwnedFd, path: &RelPath) -> Result<Handle, Failure> {
-    let mut bytes = Vec::new();
-    for name in path.names() {
-        bytes.extend_from_slice(name.as_bytes());
-        bytes.push(b'/');
-    }
-    bytes.pop();
-    let how = OpenHow::new()
-        .flags(OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
-    let open = || openat2(top, bytes.as_slice(), how);
-    let opened = match open() {
-        Err(Errno::EACCES) => {
-            fchmodat(top, bytes.as_slice(), Mode::S_IRUSR | Mode::S_IWUSR, FchmodatFlags::FollowSymlink)
-                .and_then(|()| open())
-        }
-        result => result,
-    };
-    opened.map(Handle::from).map_err(|errno| trouble(path, errno))
 }
