@@ -80,7 +80,7 @@ pub enum Verb {
 #[derive(Debug, Args)]
 pub struct UniverseArguments {
     /// The universe file.
-    #[arg(value_name = "UNIVERSE", default_value = "universe.toml")]
+    #[arg(value_name = "UNIVERSE")]
     pub universe: PathBuf,
     /// A directory of recipes that replace or add to the built-in ones, by path. May be given
     /// several times; the last one wins. A directory `recipes` beside the universe is always used.

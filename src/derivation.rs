@@ -358,6 +358,7 @@ mod tests {
                 }
                 serde_json::Value::String(text) => format!("{text}~").into(),
                 serde_json::Value::Number(number) => (number.as_u64().unwrap() + 1).into(),
+                serde_json::Value::Bool(flag) => (!flag).into(),
                 serde_json::Value::Null => "now there".into(),
                 other => panic!("{pointer}: {other}"),
             };

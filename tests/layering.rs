@@ -158,7 +158,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("eprintln!", &["src/cli.rs", "src/cli/"]),
     ("eprint!", &["src/cli.rs", "src/cli/"]),
     ("process::exit", &["src/main.rs", "src/cli.rs", "src/cli/"]),
-    ("clap", &["src/cli.rs", "src/cli/"]),
+    ("clap", &["src/main.rs", "src/cli.rs", "src/cli/"]),
     ("miette", &["src/cli.rs", "src/cli/"]),
     ("indicatif", &["src/cli.rs", "src/cli/"]),
     ("anyhow", &[]),
