@@ -4,7 +4,6 @@
 mod packages;
 mod site;
 
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use crate::derivation::{Action, Base, Fetch, OUT, Script, Slot};
@@ -25,8 +24,6 @@ pub struct LocalBuilder<'a> {
     pub store: &'a Arc<Store>,
     pub pins: &'a Pins,
     pub fetcher: &'a Fetcher,
-    /// Where relative paths among the places of archives start from.
-    pub directory: PathBuf,
     pub sandbox: LazySandbox,
 }
 
@@ -64,7 +61,7 @@ impl LocalBuilder<'_> {
     fn fetch(&self, job: &Job<'_>, fetch: &Fetch) -> Result<TreeHash, Failure> {
         let progress = |done, total| job.progress.advanced(job.node, "fetching", done, total);
         let stop = job.stop.flag();
-        let path = self.fetcher.fetch(self.store, &fetch.archive, &self.directory, &progress, stop)?;
+        let path = self.fetcher.fetch(self.store, &fetch.archive, &progress, stop)?;
         let staging = self.stage()?;
         let limits = UnpackLimits { members: fetch.members, bytes: fetch.unpacked_bytes };
         let strip = fetch.strip.unwrap_or(0) as usize;

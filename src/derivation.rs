@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::effects::Effects;
 use crate::request::{Layer, Limits, Request};
 use crate::source::{Archive, PinnedDeb};
 use crate::store::tree::TreeHash;
@@ -199,7 +200,7 @@ pub struct Jtw {
     pub primitives: Vec<Layer<Slot>>,
     /// The compiler and its options.
     pub command: Vec<String>,
-    pub effects: String,
+    pub effects: Effects,
     pub env: std::collections::BTreeMap<String, String>,
     pub limits: Limits,
     /// Raised when jtwbuild itself makes something else of the same inputs.
@@ -212,7 +213,7 @@ pub struct Assembly {
     pub universe: String,
     /// The compiler's version, as published URLs have it.
     pub compiler: String,
-    pub effects: String,
+    pub effects: Effects,
     pub tools: Slot,
     pub packages: Vec<AssemblyPackage>,
     /// Files for the site's root.

@@ -102,8 +102,7 @@ impl Fetcher {
         found.as_ref().map_err(MirrorError::clone)
     }
 
-    /// The path of the archive in `store`, fetched if it is not there. `relative_to` is the
-    /// directory that [`Place::Path`] starts from. May be called from several threads.
+    /// The path of the archive in `store`, fetched if it is not there. May be called from several threads.
     ///
     /// Nothing is published that has not the right checksum. If every place fails, the failure is
     /// [`Failure::HashMismatch`] only when all places were asked and none may do better later: it
@@ -112,11 +111,10 @@ impl Fetcher {
         &self,
         store: &Store,
         archive: &Archive,
-        relative_to: &Path,
         progress: Progress,
         stop: &AtomicBool,
     ) -> Result<PathBuf, Failure> {
-        self.fetch_within(store, archive, relative_to, self.settings.limits.bytes, progress, stop)
+        self.fetch_within(store, archive, self.settings.limits.bytes, progress, stop)
     }
 
     /// [`Fetcher::fetch`] for a file that is at most `max` bytes long.
@@ -124,7 +122,6 @@ impl Fetcher {
         &self,
         store: &Store,
         archive: &Archive,
-        relative_to: &Path,
         max: u64,
         progress: Progress,
         stop: &AtomicBool,
@@ -142,7 +139,7 @@ impl Fetcher {
             };
             let got = match place {
                 Place::Url(url) => get(Ok(Located::Url(url.clone()))),
-                Place::Path(path) => get(Ok(Located::File(relative_to.join(path)))),
+                Place::Path(path) => get(Ok(Located::File(path.place()))),
                 Place::Mirror(path) => get(self.mirror().and_then(|mirror| mirror.locate(path))),
                 Place::Debian(file) => get(Mirror::source_path(file)
                     .and_then(|path| self.mirror().and_then(|mirror| mirror.locate(&path)))),

@@ -26,6 +26,8 @@ use crate::findlib::LibDir;
 use crate::store::StoreError;
 use crate::store::tree::{File, Name, Node, RelPath, Tree, TreeError};
 
+pub use crate::effects::Effects;
+
 pub use self::compile::{missing_primitives, provided_primitives};
 pub use self::dynamic_cmis::{DynamicCmis, FILE_NAME as DYNAMIC_CMIS};
 pub use self::finish::finish;
@@ -33,31 +35,6 @@ pub use self::libraries::analyse;
 pub use self::payload::{COMPILER_PAYLOAD, PACKAGE_PAYLOAD, PayloadRule, payload_hash};
 pub use self::record::{LayerRecord, LibraryRecord, RECORD, ToolsRecord};
 pub use self::stdlib::tools_layer;
-
-/// How compiled code does effects. Worker and libraries must agree, so this is one setting of a
-/// universe.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Effects {
-    /// `Effect.perform` fails at run time; the smallest and fastest code.
-    #[default]
-    Disabled,
-    /// Continuation-passing style.
-    Cps,
-    /// Both, chosen at run time.
-    DoubleTranslation,
-}
-
-impl Effects {
-    /// The value of `js_of_ocaml --effects=…`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Disabled => "disabled",
-            Self::Cps => "cps",
-            Self::DoubleTranslation => "double-translation",
-        }
-    }
-}
 
 /// What the commands depend on beside the layer. All paths are those inside the sandbox.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ pub mod builder;
 pub mod cli;
 pub mod derivation;
 pub mod diagnostic;
+pub mod effects;
 pub mod fetch;
 pub mod findlib;
 pub mod install;

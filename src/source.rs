@@ -1,6 +1,7 @@
 //! Fixed outputs: bytes that come from outside and are known by their checksum beforehand.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -70,8 +71,8 @@ pub enum Place {
     Debian(String),
     /// A path below the mirror's root (`pool/main/o/ocaml/ocaml_5.4.1-1_amd64.deb`).
     Mirror(String),
-    /// A path, absolute or relative to the file that names it.
-    Path(String),
+    /// A file of this machine.
+    Path(LocalPath),
 }
 
 impl fmt::Display for Place {
@@ -80,8 +81,26 @@ impl fmt::Display for Place {
             Self::Url(url) => f.write_str(url),
             Self::Debian(file) => write!(f, "Debian source archive {file}"),
             Self::Mirror(path) => write!(f, "Debian mirror {path}"),
-            Self::Path(path) => f.write_str(path),
+            Self::Path(path) => f.write_str(&path.written),
         }
+    }
+}
+
+/// A path as a file names it. Only that is part of a key: where on this machine the file lies is
+/// not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LocalPath {
+    /// Absolute, or relative to the directory of the file that names it.
+    pub written: String,
+    #[serde(skip)]
+    pub directory: PathBuf,
+}
+
+impl LocalPath {
+    /// Where the file is.
+    pub fn place(&self) -> PathBuf {
+        self.directory.join(&self.written)
     }
 }
 

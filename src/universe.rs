@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+pub use crate::effects::Effects;
+
 use crate::diagnostic::{Problem, SourceError, SourceFile, Span};
 use crate::name::{NodeName, RecipeName};
 use crate::package::Requirement;
@@ -39,31 +41,9 @@ pub struct Universe {
     pub directory: PathBuf,
 }
 
-/// How the browser's code does effects; the worker and all libraries must agree.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Effects {
-    #[default]
-    Disabled,
-    Cps,
-    DoubleTranslation,
-}
-
-const EFFECTS: [(&str, Effects); 3] = [
-    ("disabled", Effects::Disabled),
-    ("cps", Effects::Cps),
-    ("double-translation", Effects::DoubleTranslation),
-];
-
-impl Effects {
-    /// The word for it, which is also what `js_of_ocaml` takes.
-    pub fn as_str(self) -> &'static str {
-        EFFECTS.iter().find(|(_, effects)| *effects == self).map_or("disabled", |(word, _)| word)
-    }
-}
-
 impl FromText for Effects {
     fn from_text(text: &str) -> Result<Self, TextError> {
-        one_of(text, "effects mode", &EFFECTS)
+        one_of(text, "effects mode", &Self::ALL)
     }
 }
 

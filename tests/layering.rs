@@ -29,6 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("path", &["diagnostic", "toml_reader"]),
     ("version", &["diagnostic", "toml_reader"]),
     ("source", &[]),
+    ("effects", &[]),
     ("store::key", &[]),
     ("store::tree", &[]),
     ("findlib", &["store::tree"]),
@@ -62,7 +63,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["toml_reader", "diagnostic", "name", "path", "version", "source", "request", "package", "recipe"],
     ),
     ("solve", &["diagnostic", "name", "version", "package", "lock", "universe"]),
-    ("derivation", &["name", "version", "source", "request", "store::key", "store::tree"]),
+    ("derivation", &["effects", "name", "version", "source", "request", "store::key", "store::tree"]),
     (
         "plan",
         &[
@@ -86,8 +87,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fetch", &["source", "outcome", "store"]),
     ("sandbox", &["request", "outcome", "store"]),
     ("realise", &["source", "request", "outcome", "derivation", "plan", "store"]),
-    ("jtw", &["findlib", "install", "name", "version", "source", "outcome", "plan", "store"]),
-    ("assemble", &["name", "version", "outcome", "findlib", "jtw", "plan", "store"]),
+    ("jtw", &["effects", "findlib", "install", "name", "version", "source", "outcome", "plan", "store"]),
+    ("assemble", &["effects", "name", "version", "outcome", "findlib", "jtw", "plan", "store"]),
     (
         "builder",
         &[

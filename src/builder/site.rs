@@ -6,7 +6,7 @@ use super::packages::jtw_failure;
 use super::{LocalBuilder, publish, taken};
 use crate::assemble::{AssembleError, Member, Parts, assemble};
 use crate::derivation::{Assembly, Jtw, OUT};
-use crate::jtw::{self, Effects};
+use crate::jtw;
 use crate::outcome::Failure;
 use crate::realise::{Job, machine_trouble};
 use crate::request::{Command, Layer, Mount, Request};
@@ -24,7 +24,7 @@ impl LocalBuilder<'_> {
         let primitives = primitives.collect::<Result<Vec<(&str, Arc<Tree>)>, Failure>>()?;
         let borrowed: Vec<(&str, &Tree)> = primitives.iter().map(|(name, tree)| (*name, &**tree)).collect();
         let settings = jtw::Settings {
-            effects: effects(&spec.effects)?,
+            effects: spec.effects,
             js_of_ocaml: spec.command.clone(),
             prefix: spec.prefix.clone(),
             out: OUT_DIRECTORY.into(),
@@ -83,7 +83,7 @@ impl LocalBuilder<'_> {
         let parts = Parts {
             name: &spec.universe,
             compiler_version: &spec.compiler,
-            effects: effects(&spec.effects)?,
+            effects: spec.effects,
             tools: &tools,
             members: &members,
             page: &page,
@@ -95,11 +95,4 @@ impl LocalBuilder<'_> {
         })?;
         publish(&staging, &site.tree)
     }
-}
-
-fn effects(word: &str) -> Result<Effects, Failure> {
-    serde_json::from_value(word.into()).map_err(|_| Failure::BadInput {
-        what: "the effects mode".into(),
-        reason: format!("`{word}` is unknown"),
-    })
 }

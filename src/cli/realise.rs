@@ -70,7 +70,6 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
         store: &store,
         pins: &pins,
         fetcher: &loaded.fetcher,
-        directory: loaded.universe.directory.clone(),
         sandbox: LazySandbox::default(),
     };
     let display = Display::new(&plan, loudness(global));

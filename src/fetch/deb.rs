@@ -53,7 +53,7 @@ pub fn base(
             let sum = done.fetch_add(now.min(deb.size).wrapping_sub(last), Ordering::Relaxed);
             progress(sum.wrapping_add(now.min(deb.size)).wrapping_sub(last), Some(total));
         };
-        fetcher.fetch_within(store, &archive, Path::new("/"), deb.size, &report, stop)
+        fetcher.fetch_within(store, &archive, deb.size, &report, stop)
     };
     let settle = |index: usize, result: Result<Tree, Failure>| {
         failed.fetch_or(result.is_err(), Ordering::Relaxed);

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256 as Hasher};
 use tempfile::TempDir;
 
 use super::*;
+use crate::source::LocalPath;
 use crate::store::staging::Staging;
 use crate::store::tree::{Node, RelPath, Tree};
 
@@ -49,8 +50,13 @@ impl Scene {
         self.store.stage().unwrap()
     }
 
+    /// A file below the scene's directory, as a place.
+    fn local(&self, path: &str) -> Place {
+        Place::Path(LocalPath { written: path.into(), directory: self.path().to_owned() })
+    }
+
     fn fetch(&self, fetcher: &Fetcher, archive: &Archive) -> Result<PathBuf, Failure> {
-        fetcher.fetch(&self.store, archive, self.path(), &|_, _| {}, &AtomicBool::new(false))
+        fetcher.fetch(&self.store, archive, &|_, _| {}, &AtomicBool::new(false))
     }
 
     /// Files in the store's archives and scratch directories: what a failed fetch must not leave.

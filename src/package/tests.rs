@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use super::*;
 use crate::diagnostic::golden;
-use crate::source::Place;
+use crate::source::{LocalPath, Place};
 
 fn parse_in(text: &str, directory: Option<&Path>) -> Result<PackageRecipe, SourceError> {
     let name = PackageName::new("demo").unwrap();
@@ -52,7 +52,10 @@ fn paths_of_a_source_are_relative_to_the_recipe() {
     );
     let recipe = parse_in(&text, Some(Path::new("/r"))).unwrap();
     let Provision::Built { source: Some(source), .. } = recipe.provision else { panic!("it has a source") };
-    assert_eq!(source.archive.places, [Place::Path("/r/a.tar".into())]);
+    assert_eq!(
+        source.archive.places,
+        [Place::Path(LocalPath { written: "a.tar".into(), directory: "/r".into() })]
+    );
     assert_eq!(source.strip, None);
     assert_snapshot!(problems(&text));
 }

@@ -195,7 +195,7 @@ fn plan_assembly(
     let action = Action::Assembly(derivation::Assembly {
         universe: universe.name.to_string(),
         compiler: base.facts.get("ocaml-version").cloned().unwrap_or_default(),
-        effects: universe.effects.as_str().to_owned(),
+        effects: universe.effects,
         tools: slots.bind(Input::Node(tools)),
         packages: members,
         page,
@@ -238,7 +238,7 @@ fn plan_jtw(
         prefix: prefix.to_owned(),
         primitives,
         command: bound(recipe.command.expand(&bindings), file)?,
-        effects: universe.effects.as_str().to_owned(),
+        effects: universe.effects,
         env: bound(recipe.env.expand(&bindings), file)?,
         limits: recipe.limits,
         revision: JTW_REVISION,

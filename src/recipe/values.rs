@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::name::VariableName;
 use crate::recipe::template::{Bindings, Scope, Template, Unbound};
 use crate::request::Limits;
-use crate::source::{Archive, Place, Sha256};
+use crate::source::{Archive, LocalPath, Place, Sha256};
 use crate::toml_reader::{Table, TextError, Value};
 
 /// Longest time that a recipe or a node can ask for: a week, in seconds.
@@ -174,11 +174,7 @@ fn local_place(value: Value<'_>, directory: Option<&Path>) -> Option<Place> {
         value.problem("place", "a built-in recipe cannot name a path", "a path of which machine?", None);
         return None;
     };
-    let Some(path) = directory.join(path).to_str().map(str::to_owned) else {
-        value.problem("place", "the directory's name is not UTF-8", "relative to it", None);
-        return None;
-    };
-    Some(Place::Path(path))
+    Some(Place::Path(LocalPath { written: path, directory: directory.to_owned() }))
 }
 
 /// Checks an `https:`, `http:` or `file:` URL as far as putting it on one line needs.

@@ -7,7 +7,7 @@ use insta::assert_snapshot;
 
 use super::*;
 use crate::diagnostic::golden;
-use crate::source::Place;
+use crate::source::{LocalPath, Place};
 use crate::universe::node::{NodeSource, Run};
 
 /// Reads `text` as a universe in `/u` whose includes are `files`.
@@ -117,7 +117,10 @@ fn everything_that_a_node_can_say_is_read() {
 
     let NodeSource::Archive { archive, .. } = &other.source else { panic!("an archive") };
     assert_eq!(archive.strip, Some(2));
-    let places = [Place::Url("https://example.org/a".into()), Place::Path("/u/a.tar".into())];
+    let places = [
+        Place::Url("https://example.org/a".into()),
+        Place::Path(LocalPath { written: "a.tar".into(), directory: "/u".into() }),
+    ];
     assert_eq!(archive.archive.places, places);
     assert_eq!(other.run, Run::Command(vec!["prog".into(), "arg".into()]));
     assert_eq!(other.memory, Some(1 << 20));

@@ -20,7 +20,7 @@ fn a_file_is_fetched_once_and_read_from_the_store_after_that() {
     let reported = Mutex::new(Vec::new());
     let progress = |done, total| reported.lock().unwrap().push((done, total));
     let stop = AtomicBool::new(false);
-    let got = fetcher().fetch(&scene.store, &archive, scene.path(), &progress, &stop).unwrap();
+    let got = fetcher().fetch(&scene.store, &archive, &progress, &stop).unwrap();
     assert_eq!(got, scene.store.archive_path(&archive.sha256));
     assert_eq!(fs::read(&got).unwrap(), GOOD);
     assert_eq!(reported.lock().unwrap().last(), Some(&(GOOD.len() as u64, Some(GOOD.len() as u64))));
@@ -34,12 +34,12 @@ fn local_files_by_path_and_by_file_url_are_copied_in() {
     let scene = Scene::new();
     let file = scene.write("vendor/a b.tar", GOOD);
     let by_url = format!("file://{}", file.display()).replace(' ', "%20");
-    for place in [Place::Path("vendor/a b.tar".into()), Place::Url(by_url)] {
+    for place in [scene.local("vendor/a b.tar"), Place::Url(by_url)] {
         let got = scene.fetch(&fetcher(), &archive(GOOD, [place])).unwrap();
         assert_eq!(fs::read(&got).unwrap(), GOOD);
         fs::remove_file(got).unwrap();
     }
-    let missing = scene.fetch(&fetcher(), &archive(GOOD, [Place::Path("vendor".into())])).unwrap_err();
+    let missing = scene.fetch(&fetcher(), &archive(GOOD, [scene.local("vendor")])).unwrap_err();
     assert!(
         matches!(&missing, Failure::FetchFailed { tried, .. } if tried[0].contains("not a regular file"))
     );
@@ -205,7 +205,7 @@ fn offline_uses_what_is_here_and_names_what_is_not() {
     let offline = Fetcher::new(Settings { offline: true, ..Settings::default() });
     let far = archive(GOOD, [url(&server)]);
     assert_eq!(scene.fetch(&offline, &far), Err(Failure::Offline { what: server.url("file.tar.gz") }));
-    scene.fetch(&offline, &archive(GOOD, [url(&server), Place::Path("here".into())])).unwrap();
+    scene.fetch(&offline, &archive(GOOD, [url(&server), scene.local("here")])).unwrap();
     // In the store now, so that the place no longer matters.
     scene.fetch(&offline, &far).unwrap();
     assert_eq!(server.requests(), 0);
@@ -242,7 +242,7 @@ fn stopping_ends_a_stalled_download_at_once() {
             stop.store(true, std::sync::atomic::Ordering::Relaxed);
         });
         let archive = archive(GOOD, [url(&server)]);
-        let failure = patient.fetch(&scene.store, &archive, scene.path(), &|_, _| {}, &stop);
+        let failure = patient.fetch(&scene.store, &archive, &|_, _| {}, &stop);
         assert_eq!(failure, Err(Failure::Cancelled));
     });
     assert!(started.elapsed() < Duration::from_secs(3));
