@@ -312,6 +312,101 @@ fn attempts_to_reach_beyond_the_sandbox_fail() {
     assert_eq!(jtwbuild::store::staging::scan(&stored).unwrap().hash(), input);
 }
 
+/// This test program and the libraries it needs, as a tree to be mounted at `/`.
+fn this_program(world: &World) -> TreeHash {
+    let staging = world.store.stage().unwrap();
+    let mut tree = Tree::default();
+    let mut put = |from: &str, to: &str| {
+        let file = staging.add(&mut File::open(from).unwrap(), true).unwrap();
+        tree.insert(&path(to), Node::File(file)).unwrap();
+    };
+    put("/proc/self/exe", "attacker");
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let libraries: std::collections::BTreeSet<&str> = maps
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(5))
+        .filter(|file| file.contains(".so"))
+        .collect();
+    for library in libraries {
+        let name = library.rsplit('/').next().unwrap();
+        put(library, &format!("lib/{name}"));
+        if name.starts_with("ld-linux") {
+            put(library, &format!("lib64/{name}"));
+        }
+    }
+    staging.publish(&tree).unwrap()
+}
+
+#[test]
+fn system_calls_that_reach_past_namespaces_are_refused() {
+    let Some(world) = World::new() else { return };
+    let mut request = world.script("");
+    request.mounts[0] = overlay("/", &[("base", world.base), ("this", this_program(&world))], None);
+    let words = ["/attacker", "--exact", "--ignored", "attacks_from_inside", "--nocapture"];
+    request.stages[0][0].argv = words.map(str::to_owned).to_vec();
+    request.env.insert("LD_LIBRARY_PATH".to_owned(), "/lib".to_owned());
+    request.limits.memory = 4 << 30;
+    let said = world.output(&request);
+    assert!(said.contains("every attack failed"), "{said}");
+}
+
+/// Not a test: what `system_calls_that_reach_past_namespaces_are_refused` runs as a builder.
+#[test]
+#[ignore = "runs inside a sandbox"]
+fn attacks_from_inside() {
+    use nix::errno::Errno;
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+    assert!(std::fs::exists("/attacker").unwrap(), "this is for the inside of a sandbox");
+    for family in [AddressFamily::Vsock, AddressFamily::Packet, AddressFamily::Alg, AddressFamily::Bluetooth]
+    {
+        let got = socket(family, SockType::Raw, SockFlag::empty(), None).map(drop);
+        assert_eq!(got, Err(Errno::EAFNOSUPPORT), "{family:?}");
+    }
+    assert!(socket(AddressFamily::Inet, SockType::Raw, SockFlag::empty(), None).is_err());
+    for address in ["[fe80::1]:80", "192.0.2.1:80", "127.0.0.1:22", "[::1]:22"] {
+        assert!(std::net::TcpStream::connect(address).is_err(), "{address}");
+    }
+    assert!(nix::unistd::pivot_root("/out", "/out").is_err());
+    assert!(nix::unistd::chroot("/out").is_err());
+    let into = nix::sched::CloneFlags::CLONE_NEWUSER;
+    assert!(nix::sched::unshare(into).is_err());
+    assert!(
+        nix::sched::setns(File::open("/proc/self/ns/mnt").unwrap(), nix::sched::CloneFlags::empty()).is_err()
+    );
+    print!("every attack failed ");
+}
+
+/// Makes the machines that refuse, and asks what they say.
+#[test]
+fn a_machine_without_user_namespaces_is_refused_with_its_knob() {
+    if World::new().is_none() {
+        return;
+    }
+    let this = std::env::current_exe().unwrap();
+    let limit = "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$0\" \"$@\"";
+    let done = std::process::Command::new("unshare")
+        .args(["--user", "--map-root-user", "sh", "-c", limit])
+        .arg(this)
+        .args(["--exact", "--ignored", "start_on_a_machine_without", "--nocapture"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(said.contains("refused: new namespaces: No space left on device"), "{said}");
+    assert!(said.contains("sysctl -w user.max_user_namespaces=15000"), "{said}");
+}
+
+/// Not a test: what `a_machine_without_user_namespaces_is_refused_with_its_knob` runs.
+#[test]
+#[ignore = "runs where no sandbox can be made"]
+fn start_on_a_machine_without() {
+    match Sandbox::start(Settings::default()) {
+        Err(jtwbuild::sandbox::SandboxError::Refused(check)) => {
+            println!("refused: {} {}", check.detail, check.remedy.unwrap_or_default());
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn two_builds_do_not_meet() {
     let Some(world) = World::new() else { return };

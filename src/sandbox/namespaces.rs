@@ -372,3 +372,48 @@ extern "C" fn execute(start: *mut c_void) -> c_int {
     }
     127
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filtered_calls_are_refused_and_others_are_not() {
+        let child = fork(|| {
+            nix::sys::prctl::set_no_new_privs().unwrap();
+            install_filter(&super::super::filter::program()).unwrap();
+            // SAFETY: arguments of zero; the filter answers before any of these calls looks at them.
+            let call = |number| Errno::result(unsafe { libc::syscall(number, 0, 0, 0, 0, 0) });
+            let refused = [
+                libc::SYS_keyctl,
+                libc::SYS_add_key,
+                libc::SYS_request_key,
+                libc::SYS_bpf,
+                libc::SYS_perf_event_open,
+                libc::SYS_userfaultfd,
+                libc::SYS_io_uring_setup,
+                libc::SYS_open_by_handle_at,
+                libc::SYS_syslog,
+            ];
+            let all_refused = refused.iter().all(|number| call(*number) == Err(Errno::EPERM));
+            let no_x32 = call(0x4000_0000 | libc::SYS_getpid) == Err(Errno::ENOSYS);
+            let works = call(libc::SYS_getpid).is_ok();
+            i32::from(!(all_refused && no_x32 && works))
+        });
+        let status = nix::sys::wait::waitpid(child.unwrap(), None).unwrap();
+        assert!(matches!(status, nix::sys::wait::WaitStatus::Exited(_, 0)), "{status:?}");
+    }
+
+    #[test]
+    fn program_that_cannot_be_executed_is_an_error_and_no_process() {
+        let arguments = [c"x".to_owned()];
+        let child = fork(|| {
+            let missing = start_program(c"/nonexistent", &arguments, &[], None) == Err(Errno::ENOENT);
+            let no_program = start_program(c"/etc/passwd", &arguments, &[], None) == Err(Errno::EACCES);
+            let no_child = nix::sys::wait::waitpid(None::<Pid>, None) == Err(Errno::ECHILD);
+            i32::from(!(missing && no_program && no_child))
+        });
+        let status = nix::sys::wait::waitpid(child.unwrap(), None).unwrap();
+        assert!(matches!(status, nix::sys::wait::WaitStatus::Exited(_, 0)), "{status:?}");
+    }
+}
