@@ -25,6 +25,9 @@ pub struct Lock {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockedBase {
     pub suite: String,
+    /// A fingerprint of what the recipe asked the suite for: when that changes, the packages are
+    /// chosen anew.
+    pub asked: String,
     /// The date of the release file that the packages were taken from, as it states it.
     pub release_date: String,
     /// In the order in which they are unpacked.
@@ -92,6 +95,7 @@ impl Lock {
         for (name, base) in &self.bases {
             let name = quoted(name.as_str());
             writeln!(text, "\n[base.{name}]\nsuite = {}", quoted(&base.suite))?;
+            writeln!(text, "asked = {}", quoted(&base.asked))?;
             writeln!(text, "release-date = {}", quoted(&base.release_date))?;
             for deb in &base.packages {
                 writeln!(text, "\n[[base.{name}.package]]\nname = {}", quoted(&deb.name))?;
@@ -105,9 +109,15 @@ impl Lock {
 
 fn read_base(table: &mut Table<'_>) -> Option<LockedBase> {
     let suite = table.required("suite", Value::word);
+    let asked = table.required("asked", Value::owned_string);
     let release_date = table.required("release-date", Value::owned_string);
     let packages = table.optional("package", |value| value.list(|value| value.table(read_deb)));
-    Some(LockedBase { suite: suite?, release_date: release_date?, packages: packages.unwrap_or_default() })
+    Some(LockedBase {
+        suite: suite?,
+        asked: asked?,
+        release_date: release_date?,
+        packages: packages.unwrap_or_default(),
+    })
 }
 
 fn read_deb(table: &mut Table<'_>) -> Option<PinnedDeb> {
@@ -188,7 +198,12 @@ mod tests {
             });
             let packages = packages.collect();
             let release_date = numbers.text("Sun, 01 Jan\t\"\u{1}\u{85}");
-            let base = LockedBase { suite: format!("s{}", numbers.text(words)), release_date, packages };
+            let base = LockedBase {
+                suite: format!("s{}", numbers.text(words)),
+                asked: numbers.text(words),
+                release_date,
+                packages,
+            };
             lock.bases.insert(RecipeName::new(&format!("b{}", numbers.text("ab.c-"))).unwrap(), base);
         }
         lock
@@ -222,6 +237,7 @@ mod tests {
         };
         let base = LockedBase {
             suite: "forky".into(),
+            asked: "0123456789abcdef".into(),
             release_date: "Sat, 01 Aug 2026".into(),
             packages: vec![deb],
         };

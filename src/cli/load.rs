@@ -225,16 +225,22 @@ impl Loaded {
         for name in needed {
             let recipe = BaseRecipe::load(&self.recipes, &name)?.recipe;
             let suite = self.universe.base.suite.clone().unwrap_or_else(|| recipe.suite.clone());
-            if self.lock.bases.get(&name).is_some_and(|base| base.suite == suite) {
+            let asked = asked(&recipe);
+            if self.lock.bases.get(&name).is_some_and(|base| base.suite == suite && base.asked == asked) {
                 continue;
             }
-            let base = self.resolve_base(&recipe, suite)?;
+            let base = self.resolve_base(&recipe, suite, asked)?;
             self.lock.bases.insert(name, base);
         }
         Ok(())
     }
 
-    fn resolve_base(&mut self, recipe: &BaseRecipe, suite: String) -> Result<LockedBase, Trouble> {
+    fn resolve_base(
+        &mut self,
+        recipe: &BaseRecipe,
+        suite: String,
+        asked: String,
+    ) -> Result<LockedBase, Trouble> {
         let spec = BaseSpec {
             suite: suite.clone(),
             components: recipe.components.clone(),
@@ -249,7 +255,7 @@ impl Loaded {
                 self.notices.push(notice);
             }
         }
-        Ok(LockedBase { suite, release_date: resolution.date, packages: resolution.debs })
+        Ok(LockedBase { suite, asked, release_date: resolution.date, packages: resolution.debs })
     }
 
     fn pin_sources(&self, pins: &mut Pins) -> Result<BTreeMap<RelativePath, TreeHash>, Trouble> {
@@ -290,6 +296,13 @@ impl Loaded {
         let recipe = AssemblyRecipe::load(&self.recipes)?.recipe;
         Ok(pins.pin_folder(&self.recipes, recipe.page.as_str())?)
     }
+}
+
+/// A fingerprint of what a recipe asks a suite for.
+fn asked(recipe: &BaseRecipe) -> String {
+    let asked = (architecture(), &recipe.components, &recipe.packages, &recipe.without);
+    let text = serde_json::to_string(&asked).expect("lists of text");
+    blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
 }
 
 /// Debian's name for this machine's architecture.
