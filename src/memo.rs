@@ -41,11 +41,17 @@ pub struct Watched {
 pub struct Memo {
     version: u32,
     watched: Watched,
+    pub made: Made,
+}
+
+/// What a run has made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Made {
     pub universe: String,
     /// How many nodes the plan had.
     pub nodes: usize,
-    /// The outputs of the nodes that the run was for.
-    pub targets: Vec<TreeHash>,
+    /// The nodes that the run was for, with their outputs.
+    pub targets: Vec<(String, TreeHash)>,
     /// The published tree, and where.
     pub site: Option<(TreeHash, PathBuf)>,
 }
@@ -134,7 +140,7 @@ impl Place {
         let memo: Memo = serde_json::from_slice(&bytes).ok()?;
         let good = memo.version == VERSION
             && memo.watched.is_unchanged()
-            && memo.targets.iter().all(|tree| store.has_tree(tree));
+            && memo.made.targets.iter().all(|(_, tree)| store.has_tree(tree));
         good.then_some(memo)
     }
 
@@ -153,14 +159,8 @@ impl Place {
 
 impl Memo {
     /// A memo of a run that read what was `watched`.
-    pub fn new(
-        watched: Watched,
-        universe: String,
-        nodes: usize,
-        targets: Vec<TreeHash>,
-        site: Option<(TreeHash, PathBuf)>,
-    ) -> Self {
-        Self { version: VERSION, watched, universe, nodes, targets, site }
+    pub fn new(watched: Watched, made: Made) -> Self {
+        Self { version: VERSION, watched, made }
     }
 }
 
@@ -218,12 +218,12 @@ mod tests {
         let store = Store::open(directory.path()).unwrap();
         let place = Place::new(&store, &[("universe", "u".to_owned())].into());
         assert!(place.recall(&store).is_none());
-        let memo = Memo::new(Watched::default(), "u".into(), 1, vec![], None);
-        place.leave(&store, &memo, b"[]").unwrap();
-        assert_eq!(place.recall(&store).unwrap().universe, "u");
+        let mut made = Made { universe: "u".into(), nodes: 1, targets: vec![], site: None };
+        place.leave(&store, &Memo::new(Watched::default(), made.clone()), b"[]").unwrap();
+        assert_eq!(place.recall(&store).unwrap().made.universe, "u");
         assert_eq!(place.recall_lines().unwrap(), b"[]");
-        let lost = vec![TreeHash::from_bytes([1; 32])];
-        place.leave(&store, &Memo { targets: lost, ..memo }, b"[]").unwrap();
+        made.targets.push(("lost".into(), TreeHash::from_bytes([1; 32])));
+        place.leave(&store, &Memo::new(Watched::default(), made), b"[]").unwrap();
         assert!(place.recall(&store).is_none());
     }
 }

@@ -79,24 +79,40 @@ pub fn publish(store: &Store, site: &Tree, target: &Path) -> Result<Published, P
     done
 }
 
-/// Makes the directory, or checks that it is a site of ours.
-fn claim(target: &Path) -> Result<(), PublishError> {
-    if !disk::exists(target) {
-        disk::make_directories(target)?;
-    }
-    let refused = || PublishError::NotADirectory(target.to_owned());
+/// Whether a site may be published to `target`: nothing is there, or a site of ours. Nothing is
+/// written.
+///
+/// # Errors
+/// What [`publish`] would refuse.
+pub fn check(target: &Path) -> Result<(), PublishError> {
+    if disk::exists(target) { is_claimed(target).map(|_| ()) } else { Ok(()) }
+}
+
+/// Whether the directory is a site of ours; an empty one is not yet, and anything else is refused.
+fn is_claimed(target: &Path) -> Result<bool, PublishError> {
     if !target.is_dir() {
-        return Err(refused());
+        return Err(PublishError::NotADirectory(target.to_owned()));
     }
     let known = disk::read_if_present(&target.join(MARKER))?;
     if known.is_some_and(|text| text.starts_with(MARKER_HEAD.as_bytes())) {
-        return Ok(());
+        return Ok(true);
     }
     // A marker that is not there yet may be about to be: only the lock was made.
     for entry in disk::io("list", target, std::fs::read_dir(target))? {
         if disk::io("list", target, entry)?.file_name() != LOCK {
             return Err(PublishError::NotOurs(target.to_owned()));
         }
+    }
+    Ok(false)
+}
+
+/// Makes the directory a site of ours, unless it is one.
+fn claim(target: &Path) -> Result<(), PublishError> {
+    if !disk::exists(target) {
+        disk::make_directories(target)?;
+    }
+    if is_claimed(target)? {
+        return Ok(());
     }
     let path = target.join(MARKER);
     disk::write_all(&mut disk::create_new(&path)?, &path, format!("{MARKER_HEAD}\n").as_bytes())?;

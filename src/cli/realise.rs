@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,15 +15,15 @@ use super::progress::{Display, Loudness};
 use super::trouble::{Exit, Trouble};
 use super::{Global, Realise, render, summary};
 use crate::builder::{LazySandbox, LocalBuilder};
-use crate::derivation::{Kind, NodeId};
-use crate::memo::{self, Memo};
+use crate::derivation::Kind;
+use crate::memo::{self, Made, Memo};
 use crate::outcome::Failure;
+use crate::pins::Pins;
 use crate::plan::Plan;
-use crate::publish::publish;
+use crate::publish;
 use crate::realise::{Place, Run, Settings, Stop, realise};
 use crate::store::Store;
 use crate::store::facts::Facts;
-use crate::store::tree::TreeHash;
 
 /// The object that `--json` prints.
 #[derive(Serialize)]
@@ -52,12 +52,17 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
     let store = open_store(global)?;
     let place = memo_place(&store, verb);
     if let Some(memo) = place.recall(&store)
-        && let Some(code) = nothing_to_do(global, verb, &store, &place, &memo, begun)?
+        && let Some(code) = nothing_to_do(global, verb, &store, &place, &memo.made, begun)?
     {
         return Ok(code);
     }
     let mut loaded = Loaded::read(&verb.universe)?;
     let (plan, pins) = loaded.plan(&verb.universe, Pinning::Complete)?;
+    let target = verb.output.clone().unwrap_or_else(|| loaded.output());
+    let assembly = plan.ids().rev().find(|node| plan.derivation(*node).kind == Kind::Assembly);
+    if assembly.is_some() {
+        publish::check(&target)?;
+    }
     if loaded.write_lock()? && !global.quiet {
         let path = lock_path(&verb.universe.universe);
         render::note(&format!("wrote {}: it pins the bases' packages and all versions", path.display()));
@@ -65,46 +70,55 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
     for notice in &loaded.notices {
         render::note(&format!("notice: {notice}"));
     }
-    let facts = Facts::load(&store.plans().join("facts"));
-    let builder = LocalBuilder {
-        store: &store,
-        pins: &pins,
-        fetcher: &loaded.fetcher,
-        sandbox: LazySandbox::default(),
-    };
-    let display = Display::new(&plan, loudness(global));
-    let jobs = verb.jobs.map_or_else(processors, usize::from);
-    let settings = Settings { jobs, retry_failed: verb.retry_failed };
     let stop = stop_on_signals()?;
-    let world = Place { plan: &plan, store: &store, facts: &facts };
-    let run = watched(&display, || realise(&world, &builder, &display, &stop, settings));
-    display.finish();
-
-    let site = match assembly(&plan).and_then(|node| run.report(node).tree) {
+    let run = realise_plan(global, verb, &store, &loaded, (&plan, &pins), &stop);
+    let site = match assembly.and_then(|node| run.report(node).tree) {
         Some(tree) => {
-            let target = verb.output.clone().unwrap_or_else(|| loaded.output());
-            publish(&store, &*store.tree(&tree)?, &target)?;
+            publish::publish(&store, &*store.tree(&tree)?, &target)?;
             Some((tree, target))
         }
         None => None,
     };
-    let lines = lines(&plan, &run);
-    if run.is_success() {
-        leave_memo(&loaded, &place, &store, &plan, &run, site.as_ref(), &lines, since);
-    }
-    let seconds = begun.elapsed().as_secs_f64();
-    let site = site.map(|(_, target)| target);
-    if !global.quiet || !run.is_success() {
-        render::error_text(&summary::summary(&store, &plan, &run, site.as_deref(), seconds));
-    }
-    let printed = match verb.json {
-        true => render::data(&json(loaded.universe.name.as_str(), &lines, site.as_deref(), seconds)),
-        false => ExitCode::SUCCESS,
+    let outputs = plan.targets().into_iter();
+    let outputs = outputs.filter_map(|node| Some((plan.derivation(node).id(), run.report(node).tree?)));
+    let made = Made {
+        universe: loaded.universe.name.to_string(),
+        nodes: plan.len(),
+        targets: outputs.collect(),
+        site,
     };
-    Ok(match exit(&run, &stop) {
-        Some(exit) => ExitCode::from(exit as u8),
-        None => printed,
-    })
+    let lines = lines(&plan, &run);
+    if run.is_success()
+        && let Some(watched) = loaded.watched(since)
+    {
+        leave_memo(&place, &store, &Memo::new(watched, made.clone()), &lines);
+    }
+    if !run.is_success() {
+        render::error_text(&summary::root_causes(&store, &plan, &run));
+    }
+    let is_loud = !global.quiet || !run.is_success();
+    let printed = tell(verb, is_loud, &store, &made, &summary::counts(&run), &lines, begun);
+    Ok(exit(&run, &stop).map_or(printed, |exit| ExitCode::from(exit as u8)))
+}
+
+/// Realises the plan, showing how it goes.
+fn realise_plan(
+    global: &Global,
+    verb: &Realise,
+    store: &Arc<Store>,
+    loaded: &Loaded,
+    (plan, pins): (&Plan, &Pins),
+    stop: &Stop,
+) -> Run {
+    let facts = Facts::load(&store.plans().join("facts"));
+    let builder = LocalBuilder { store, pins, fetcher: &loaded.fetcher, sandbox: LazySandbox::default() };
+    let display = Display::new(plan, loudness(global));
+    let jobs = verb.jobs.map_or_else(processors, usize::from);
+    let settings = Settings { jobs, retry_failed: verb.retry_failed };
+    let world = Place { plan, store, facts: &facts };
+    let run = watched(&display, || realise(&world, &builder, &display, stop, settings));
+    display.finish();
+    run
 }
 
 fn loudness(global: &Global) -> Loudness {
@@ -135,59 +149,54 @@ fn nothing_to_do(
     verb: &Realise,
     store: &Store,
     place: &memo::Place,
-    memo: &Memo,
+    made: &Made,
     begun: Instant,
 ) -> Result<Option<ExitCode>, Trouble> {
-    if let Some((tree, target)) = &memo.site {
-        publish(store, &*store.tree(tree)?, target)?;
+    if let Some((tree, target)) = &made.site {
+        publish::publish(store, &*store.tree(tree)?, target)?;
     }
-    let lines = match verb.json {
-        true => match place.recall_lines().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
-            Some(lines) => lines,
-            None => return Ok(None),
-        },
-        false => Vec::<NodeLine>::new(),
+    let lines: Option<Vec<NodeLine>> = match verb.json {
+        true => place.recall_lines().and_then(|bytes| serde_json::from_slice(&bytes).ok()),
+        false => Some(Vec::new()),
     };
-    let site = memo.site.as_ref().map(|(_, target)| target.as_path());
-    let seconds = begun.elapsed().as_secs_f64();
-    if !global.quiet {
-        let counts = [("reused", memo.nodes)];
-        render::error_text(&summary::ending(memo.nodes, &counts, site, seconds));
-    }
-    Ok(Some(match verb.json {
-        true => render::data(&json(&memo.universe, &lines, site, seconds)),
-        false => ExitCode::SUCCESS,
-    }))
+    let counts = [("reused", made.nodes)];
+    Ok(lines.map(|lines| tell(verb, !global.quiet, store, made, &counts, &lines, begun)))
 }
 
-/// Leaves a memo of a successful run, unless something that it read may have changed meanwhile.
-/// That it cannot be left costs time in the next run, nothing else.
-#[allow(clippy::too_many_arguments, reason = "all of a run, in one place")]
-fn leave_memo(
-    loaded: &Loaded,
-    place: &memo::Place,
+/// Prints how the run ended, for people and for programs.
+fn tell(
+    verb: &Realise,
+    is_loud: bool,
     store: &Store,
-    plan: &Plan,
-    run: &Run,
-    site: Option<&(TreeHash, PathBuf)>,
+    made: &Made,
+    counts: &[(&str, usize)],
     lines: &[NodeLine],
-    since: SystemTime,
-) {
-    let Some(watched) = loaded.watched(since) else { return };
-    let targets = plan.targets().into_iter().filter_map(|node| run.report(node).tree).collect();
-    let memo = Memo::new(watched, loaded.universe.name.to_string(), plan.len(), targets, site.cloned());
+    begun: Instant,
+) -> ExitCode {
+    let seconds = begun.elapsed().as_secs_f64();
+    if is_loud {
+        render::error_text(&summary::ending(store, made, counts, seconds));
+    }
+    if !verb.json {
+        return ExitCode::SUCCESS;
+    }
+    let site = made.site.as_ref().map(|(_, target)| target.display().to_string());
+    let report = Report { universe: &made.universe, site, seconds, nodes: lines };
+    let mut text = serde_json::to_string_pretty(&report).expect("a report has only text keys");
+    text.push('\n');
+    render::data(&text)
+}
+
+/// Leaves a memo. That it cannot be left costs time in the next run, nothing else.
+fn leave_memo(place: &memo::Place, store: &Store, memo: &Memo, lines: &[NodeLine]) {
     let reused = |line: &NodeLine| NodeLine { outcome: "reused".into(), seconds: 0.0, ..line.clone() };
     let lines: Vec<NodeLine> = lines.iter().map(reused).collect();
     let lines = serde_json::to_vec(&lines).expect("lines have only text keys");
-    let _ = place.leave(store, &memo, &lines);
+    let _ = place.leave(store, memo, &lines);
 }
 
 fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-fn assembly(plan: &Plan) -> Option<NodeId> {
-    plan.ids().rev().find(|node| plan.derivation(*node).kind == Kind::Assembly)
 }
 
 /// Runs `work` while another thread speaks up now and then.
@@ -255,12 +264,4 @@ fn lines(plan: &Plan, run: &Run) -> Vec<NodeLine> {
         }
     };
     plan.ids().map(line).collect()
-}
-
-fn json(universe: &str, nodes: &[NodeLine], site: Option<&Path>, seconds: f64) -> String {
-    let site = site.map(|site| site.display().to_string());
-    let report = Report { universe, site, seconds, nodes };
-    let mut text = serde_json::to_string_pretty(&report).expect("a report has only text keys");
-    text.push('\n');
-    text
 }

@@ -1,10 +1,10 @@
 //! What a person reads at the end of a run: root causes first, then counts, then where the site is.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use super::render;
 use crate::derivation::NodeId;
+use crate::memo::Made;
 use crate::outcome::{Failure, Outcome};
 use crate::plan::Plan;
 use crate::realise::Run;
@@ -13,8 +13,11 @@ use crate::store::Store;
 /// Lines of a failed node's log that are shown.
 const LOG_LINES: usize = 20;
 
-/// The whole text.
-pub(super) fn summary(store: &Store, plan: &Plan, run: &Run, site: Option<&Path>, seconds: f64) -> String {
+/// Outputs in the store that are named when there is no site.
+const OUTPUTS: usize = 5;
+
+/// The nodes that failed by themselves, each with what it blocks, its log and a hint.
+pub(super) fn root_causes(store: &Store, plan: &Plan, run: &Run) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     for (node, failure) in run.root_causes() {
@@ -34,22 +37,45 @@ pub(super) fn summary(store: &Store, plan: &Plan, run: &Run, site: Option<&Path>
             let _ = writeln!(text, "  help: {hint}");
         }
     }
-    let words = ["built", "reused", "cutoff", "failed", "skipped", "not-decided"];
-    let counts = words.map(|word| (word, run.count(word)));
-    text.push_str(&ending(run.nodes.len(), &counts, site, seconds));
+    if !text.is_empty() {
+        text.push('\n');
+    }
     text
 }
 
-/// Counts, time, and where the site is.
-pub(super) fn ending(nodes: usize, counts: &[(&str, usize)], site: Option<&Path>, seconds: f64) -> String {
+/// How many nodes ended in which way.
+pub(super) fn counts(run: &Run) -> Vec<(&'static str, usize)> {
+    let words = ["built", "reused", "cutoff", "failed", "skipped", "not-decided"];
+    words.map(|word| (word, run.count(word))).into()
+}
+
+/// Counts, time, and where the site or the outputs are.
+pub(super) fn ending(store: &Store, made: &Made, counts: &[(&str, usize)], seconds: f64) -> String {
     let counts = counts.iter().filter(|(_, count)| *count > 0);
     let counts: Vec<String> = counts.map(|(word, count)| format!("{count} {}", said(word))).collect();
-    let mut text =
-        format!("{nodes} node{}: {} in {}\n", plural(nodes), counts.join(", "), render::seconds(seconds));
-    if let Some(site) = site {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "site: {}", site.display());
-        let _ = writeln!(text, "look at it: jtwbuild serve {}", site.display());
+    let mut text = format!(
+        "{}: {} node{}: {} in {}\n",
+        made.universe,
+        made.nodes,
+        plural(made.nodes),
+        counts.join(", "),
+        render::seconds(seconds)
+    );
+    // Writing to a string cannot fail.
+    match &made.site {
+        Some((_, site)) => {
+            let _ = writeln!(text, "site: {}", site.display());
+            let _ = writeln!(text, "look at it: jtwbuild serve {}", site.display());
+        }
+        None => {
+            for (id, tree) in made.targets.iter().take(OUTPUTS) {
+                let _ = writeln!(text, "{id}: {}", store.tree_path(tree).display());
+            }
+            let more = made.targets.len().saturating_sub(OUTPUTS);
+            if more > 0 {
+                let _ = writeln!(text, "and {more} more output{}: `--json` names them all", plural(more));
+            }
+        }
     }
     text
 }
