@@ -15,6 +15,7 @@ pub mod layers;
 pub mod support;
 
 mod filter;
+mod groups;
 mod init;
 mod limits;
 mod message;
@@ -35,6 +36,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use self::groups::{Group, Groups};
 pub use self::limits::MemoryLimit;
 use self::message::{End, Job, JobMount, Scratch};
 use self::spawner::Spawner;
@@ -102,6 +104,7 @@ pub struct Sandbox {
     settings: Settings,
     /// Whether files in memory take what overlays have to write on them.
     memory_is_fit: bool,
+    groups: Option<Groups>,
 }
 
 /// What a run gave that ended with success.
@@ -123,8 +126,12 @@ impl Sandbox {
     pub fn start(settings: Settings) -> Result<Self, SandboxError> {
         let spawner =
             Spawner::start().map_err(|(step, errno)| SandboxError::Start { step, source: errno.into() })?;
-        match support::try_out(&spawner) {
-            Ok(memory_is_fit) => Ok(Self { spawner, settings, memory_is_fit }),
+        let groups = Groups::find().filter(|groups| {
+            let group = groups.make_empty();
+            group.is_ok_and(|group| support::try_out(&spawner, Some(group.directory())).is_ok())
+        });
+        match support::try_out(&spawner, None) {
+            Ok(memory_is_fit) => Ok(Self { spawner, settings, memory_is_fit, groups }),
             Err(trouble) => Err(SandboxError::Refused(support::refusal(trouble))),
         }
     }
@@ -146,13 +153,13 @@ impl Sandbox {
         } else {
             Attempt::Full
         };
-        let (followed, _on_disk) = match first {
-            Attempt::Done(followed) => (followed, None),
+        let (followed, memory_limit, _on_disk) = match first {
+            Attempt::Done(followed, limit) => (followed, limit, None),
             Attempt::Full => {
                 let scratch = DiskScratch::make(store)?;
                 let kind = Scratch::Disk { directory: utf8(&scratch.0)?.to_owned() };
                 match self.attempt(request, store, log, stop, started, kind)? {
-                    Attempt::Done(followed) => (followed, Some(scratch)),
+                    Attempt::Done(followed, limit) => (followed, limit, Some(scratch)),
                     Attempt::Full => return Err(Failure::NoSpace { what: "the builder's files".to_owned() }),
                 }
             }
@@ -168,7 +175,7 @@ impl Sandbox {
             let tree = judge(top, &overlay.layers, &mount_points)?;
             captured.insert(capture.name.clone(), tree);
         }
-        Ok(Report { captured, staging, usage, memory_limit: MemoryLimit::AddressSpace })
+        Ok(Report { captured, staging, usage, memory_limit })
     }
 
     fn attempt(
@@ -180,7 +187,10 @@ impl Sandbox {
         started: Instant,
         scratch: Scratch,
     ) -> Result<Attempt, Failure> {
-        let job = self.job(request, store, scratch)?;
+        // Without a group for this run, the other kind of limit holds it.
+        let group = self.groups.as_ref().and_then(|groups| groups.make(&request.limits).ok());
+        let is_in_memory = matches!(scratch, Scratch::Memory { .. });
+        let job = self.job(request, store, scratch, group.is_some())?;
         let io = |what: &str, error: &std::io::Error| Failure::Machine {
             what: format!("starting a sandbox: {what}"),
             reason: error.to_string(),
@@ -188,7 +198,7 @@ impl Sandbox {
         let (control, its_control) = UnixStream::pair().map_err(|error| io("a socket", &error))?;
         let (output, its_output) = pipe().map_err(|error| io("a pipe", &error))?;
         self.spawner
-            .spawn(&its_control, &its_output, None)
+            .spawn(&its_control, &its_output, group.as_ref().map(Group::directory))
             .map_err(|error| io("asking the spawner", &error))?;
         drop((its_control, its_output));
         // Should the sandbox be gone already, the watch reads why.
@@ -202,15 +212,35 @@ impl Sandbox {
             started,
             grace: self.settings.grace,
         };
-        let followed = watch.follow()?;
-        let Some((stage, index, end)) = followed.ended.failed else { return Ok(Attempt::Done(followed)) };
+        let followed = match watch.follow() {
+            // Files in memory count as memory of the group; on disk they do not.
+            Err(Failure::OutOfMemory { .. }) if group.is_some() && is_in_memory => return Ok(Attempt::Full),
+            result => result?,
+        };
+        let limit = if group.is_some() { MemoryLimit::ControlGroup } else { MemoryLimit::AddressSpace };
+        let Some((stage, index, end)) = followed.ended.failed else {
+            return Ok(Attempt::Done(followed, limit));
+        };
         if followed.fullness.explains_failure() {
             return Ok(Attempt::Full);
         }
-        Err(command_failed(&request.stages[stage][index], end, &followed, request.limits.memory))
+        let memory = request.limits.memory;
+        let out_of_memory = group
+            .as_ref()
+            .map_or_else(|| looks_out_of_memory(end, &followed, memory), Group::ran_out_of_memory);
+        if out_of_memory {
+            return Err(Failure::OutOfMemory { limit: memory });
+        }
+        Err(command_failed(&request.stages[stage][index], end))
     }
 
-    fn job(&self, request: &Request, store: &Store, scratch: Scratch) -> Result<Job, Failure> {
+    fn job(
+        &self,
+        request: &Request,
+        store: &Store,
+        scratch: Scratch,
+        has_group: bool,
+    ) -> Result<Job, Failure> {
         let name = |layer: &Layer| layer.tree.to_hex();
         let mounts = request.mounts.iter().map(|mount| match mount {
             Mount::Overlay { at, layers, capture } => JobMount::Overlay {
@@ -227,7 +257,7 @@ impl Sandbox {
             stages: request.stages.clone(),
             env: request.env.iter().map(|(name, value)| format!("{name}={value}")).collect(),
             path: request.env.get("PATH").cloned().unwrap_or_default(),
-            address_space: limits::address_space(&request.limits, MemoryLimit::AddressSpace),
+            address_space: (!has_group).then_some(request.limits.memory),
             processes: request.limits.processes,
             parallel: self.settings.parallel,
             one_by_one: !self.settings.old_overlays,
@@ -236,7 +266,7 @@ impl Sandbox {
 }
 
 enum Attempt {
-    Done(Followed),
+    Done(Followed, MemoryLimit),
     /// It failed, and its scratch space was full.
     Full,
 }
@@ -327,14 +357,15 @@ fn mount_points(mounts: &[Mount], at: &str) -> Vec<RelPath> {
     below.filter(|path| !path.names().is_empty()).collect()
 }
 
+/// Whether a failure should be taken for want of memory, where no control group says so. That is
+/// not remembered, so a mistake costs one more try and not a wrong verdict.
+fn looks_out_of_memory(end: End, followed: &Followed, memory: u64) -> bool {
+    // Half of the address space: what doubles a buffer fails no later.
+    followed.ended.largest > memory / 2 || end == End::Signal(nix::libc::SIGKILL)
+}
+
 /// The failure for a command that did not end with status 0.
-fn command_failed(command: &Command, end: End, followed: &Followed, memory: u64) -> Failure {
-    // Without a control group nobody says that memory ran out. A failure after a process has
-    // grown to half of its address space is taken for it: that is not remembered, so the mistake
-    // costs one more try and not a wrong verdict.
-    if followed.ended.largest > memory / 2 || end == End::Signal(nix::libc::SIGKILL) {
-        return Failure::OutOfMemory { limit: memory };
-    }
+fn command_failed(command: &Command, end: End) -> Failure {
     let mut shown = command.argv.join(" ");
     if let Some((cut, _)) = shown.char_indices().nth(SHOWN) {
         shown.truncate(cut);

@@ -75,11 +75,9 @@ pub fn added(top: Top, layers: &[NamedTree], mount_points: &[RelPath]) -> Result
     let refuse = |path: &RelPath, verb: &str, node: &Node| {
         bad(path, format!("{verb} {} of {}", node.kind(), owner(path)))
     };
-    for path in &top.removed {
-        match lower.get(path) {
-            Some(node) => return Err(refuse(path, "removes", node)),
-            None => return Err(bad(path, "is a device")),
-        }
+    if let Some(path) = top.removed.first() {
+        let removed = lower.get(path).map(|node| refuse(path, "removes", node));
+        return Err(removed.unwrap_or_else(|| bad(path, "is a device")));
     }
     let mut tree = Tree::default();
     let mut add =

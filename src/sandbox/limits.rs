@@ -2,8 +2,6 @@
 
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
-use crate::request::Limits;
-
 /// Which kind of memory limit is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoryLimit {
@@ -35,12 +33,4 @@ pub fn apply(processes: u64) -> nix::Result<()> {
         setrlimit(resource, soft.min(most), hard.min(most))?;
     }
     Ok(())
-}
-
-/// The address space limit for one process, or none when control groups do it better.
-pub fn address_space(limits: &Limits, kind: MemoryLimit) -> Option<u64> {
-    match kind {
-        MemoryLimit::ControlGroup => None,
-        MemoryLimit::AddressSpace => Some(limits.memory),
-    }
 }

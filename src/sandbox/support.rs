@@ -1,9 +1,11 @@
 //! What this machine can do for sandboxes, found out by making one, and what to do when it cannot.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
 
+use super::groups::Groups;
 use super::message::{self, Event, Job, JobMount, Scratch};
 use super::namespaces;
 use super::root;
@@ -49,6 +51,7 @@ pub struct Trouble {
 
 /// What is known of the machine. Settings are `None` where the kernel does not have them.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub struct Facts {
     pub kernel: (u32, u32),
     pub is_root: bool,
@@ -66,13 +69,15 @@ pub struct Facts {
     pub trouble: Option<Trouble>,
     /// Whether files in memory take extended attributes of users.
     pub marks_in_memory: bool,
+    /// Whether control groups limit the memory of a sandbox.
+    pub limits_groups: bool,
 }
 
 impl Facts {
     /// Looks everything up, and makes a sandbox in a process of its own.
     pub fn gather() -> Self {
         let (trouble, marks_in_memory) = match Spawner::start() {
-            Ok(spawner) => match try_out(&spawner) {
+            Ok(spawner) => match try_out(&spawner, None) {
                 Ok(marks) => (None, marks),
                 Err(trouble) => (Some(trouble), false),
             },
@@ -100,6 +105,7 @@ impl Facts {
                 .any(|sign| std::fs::exists(sign).unwrap_or(false)),
             trouble: None,
             marks_in_memory: false,
+            limits_groups: Groups::find().is_some(),
         }
     }
 }
@@ -120,7 +126,7 @@ pub fn judge(facts: &Facts) -> Vec<Check> {
     if facts.trouble.is_none() {
         checks.push(scratch(facts));
         checks.push(processes(facts));
-        checks.push(memory());
+        checks.push(memory(facts));
     }
     checks
 }
@@ -235,17 +241,20 @@ fn processes(facts: &Facts) -> Check {
     }
 }
 
-fn memory() -> Check {
+fn memory(facts: &Facts) -> Check {
+    if facts.limits_groups {
+        return ready("memory limit", "for each sandbox as a whole, by control groups");
+    }
     Check {
         name: "memory limit",
         state: State::Degraded,
         detail: "for each process, not for a sandbox as a whole".to_owned(),
-        remedy: None,
+        remedy: Some("`systemd-run --user --scope jtwbuild …` where systemd keeps control groups".to_owned()),
     }
 }
 
 /// Makes one sandbox that runs nothing. Gives whether files in memory take users' attributes.
-pub(super) fn try_out(spawner: &Spawner) -> Result<bool, Trouble> {
+pub(super) fn try_out(spawner: &Spawner, group: Option<&OwnedFd>) -> Result<bool, Trouble> {
     let trouble = |step: &str, error: &std::io::Error| Trouble {
         step: step.to_owned(),
         errno: Errno::from_raw(error.raw_os_error().unwrap_or(0)),
@@ -254,7 +263,7 @@ pub(super) fn try_out(spawner: &Spawner) -> Result<bool, Trouble> {
     let (control, its_control) = UnixStream::pair().map_err(|error| trouble("a socket", &error))?;
     let null = std::fs::File::options().write(true).open("/dev/null");
     let null = null.map_err(|error| trouble("/dev/null", &error))?.into();
-    spawner.spawn(&its_control, &null, None).map_err(|error| trouble("asking the spawner", &error))?;
+    spawner.spawn(&its_control, &null, group).map_err(|error| trouble("asking the spawner", &error))?;
     drop(its_control);
     let job = Job {
         // Any directory of the machine may be the layer: the overlay is thrown away.

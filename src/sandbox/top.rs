@@ -194,7 +194,7 @@ mod tests {
             symlink("../../..", top.join("up")).unwrap();
             std::fs::create_dir(top.join("shut")).unwrap();
             std::fs::write(top.join("shut/inner"), "").unwrap();
-            std::fs::set_permissions(top.join("shut"), PermissionsExt::from_mode(0)).unwrap();
+            std::fs::set_permissions(top.join("shut"), PermissionsExt::from_mode(0o000)).unwrap();
         })
         .unwrap();
         let shown = |(path, node): &(RelPath, Node)| match node {
