@@ -157,7 +157,7 @@ impl Sandbox {
             Attempt::Done(followed, limit) => (followed, limit, None),
             Attempt::Full => {
                 let scratch = DiskScratch::make(store)?;
-                let kind = Scratch::Disk { directory: utf8(&scratch.0)?.to_owned() };
+                let kind = Scratch::Disk { directory: absolute(&scratch.0)? };
                 match self.attempt(request, store, log, stop, started, kind)? {
                     Attempt::Done(followed, limit) => (followed, limit, Some(scratch)),
                     Attempt::Full => return Err(Failure::NoSpace { what: "the builder's files".to_owned() }),
@@ -251,7 +251,7 @@ impl Sandbox {
             Mount::ReadOnly { at, tree } => JobMount::ReadOnly { at: at.clone(), tree: name(tree) },
         });
         Ok(Job {
-            trees: utf8(&store.root().join("trees"))?.to_owned(),
+            trees: absolute(&store.root().join("trees"))?,
             mounts: mounts.collect(),
             scratch,
             stages: request.stages.clone(),
@@ -377,11 +377,13 @@ fn command_failed(command: &Command, end: End) -> Failure {
     }
 }
 
-fn utf8(path: &Path) -> Result<&str, Failure> {
-    path.to_str().ok_or_else(|| Failure::Sandbox {
-        what: format!("the store's path {}", path.display()),
-        reason: "it is not UTF-8".to_owned(),
-    })
+/// The path for the spawner, whose working directory is another.
+fn absolute(path: &Path) -> Result<String, Failure> {
+    let trouble =
+        |reason: String| Failure::Sandbox { what: format!("the store's path {}", path.display()), reason };
+    let absolute = std::path::absolute(path).map_err(|error| trouble(error.to_string()))?;
+    let text = absolute.into_os_string().into_string();
+    text.map_err(|_| trouble("it is not UTF-8".to_owned()))
 }
 
 /// A pipe whose reading end does not block.

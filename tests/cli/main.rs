@@ -1,0 +1,27 @@
+//! The command line as a user meets it: the real program, whole outputs, exit codes.
+//!
+//! Golden files are in `snapshots/`; `INSTA_UPDATE=always cargo test --test cli` writes them anew.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod builds;
+mod failures;
+mod machine;
+mod output;
+mod stopping;
+
+/// Two nodes, the second of which needs the first.
+const TWO_NODES: &str = r#"
+name = "two"
+
+[[node]]
+name   = "greeting"
+script = "echo hello > $out/hello"
+
+[[node]]
+name   = "shout"
+inputs = ["greeting"]
+script = "tr a-z A-Z < /in/greeting/hello > $out/hello"
+"#;
