@@ -240,8 +240,7 @@ fn links_of_the_book_lead_somewhere() {
             count += 1;
             let (path, fragment) = link.split_once('#').unwrap_or((&link, ""));
             let target = if path.is_empty() { repository().join(&page.name) } else { directory.join(path) };
-            // The picture is made from the demo universe.
-            assert!(target.exists() || path.ends_with(".png"), "{}: `{link}` leads nowhere", page.name);
+            assert!(target.exists(), "{}: `{link}` leads nowhere", page.name);
             if !fragment.is_empty() {
                 let text = fs::read_to_string(&target).unwrap();
                 let mut headings = text.lines().filter(|line| line.starts_with('#')).map(anchor);

@@ -484,7 +484,20 @@ await check("page: without the mouse", async () => {
 
 await check("page: no errors in the console", async () => assert.deepEqual(consoleErrors, []));
 
-if (screenshot) await repl.screenshot({ path: screenshot });
+// A session worth looking at: the book's picture.
+if (screenshot) {
+  await repl.goto(site.href);
+  await repl.waitForFunction(() => document.body.dataset.state === "ready", null, { timeout: 60000 });
+  const session = [
+    ["let primes = [2; 3; 5; 7; 11];;", "int list"],
+    ["List.map (fun p -> p * p) primes |> List.fold_left (+) 0;;", "208"],
+    ['1 + "two";;', "^^^"],
+    ...(skip.has("fmt") ? [] : [['#require "fmt";;', ""], ['Fmt.str "%a" Fmt.(list ~sep:(any " · ") int) primes;;', "11"]]),
+    ...(skip.has("zarith") ? [] : [['#require "zarith";;', ""], ["Z.(to_string (fac 30));;", "265252859812191058636308480000000"]]),
+  ];
+  for (const [code, expected] of session) await type(code, expected);
+  await repl.screenshot({ path: screenshot });
+}
 await browser.close();
 
 console.log(`\n${passed} passed, ${failed} failed`);
