@@ -4,7 +4,7 @@
 mod packages;
 mod site;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::derivation::{Action, Base, Fetch, OUT, Script, Slot};
 use crate::fetch::archive::Limits as UnpackLimits;
@@ -24,17 +24,20 @@ pub struct LocalBuilder<'a> {
     pub store: &'a Arc<Store>,
     pub pins: &'a Pins,
     pub fetcher: &'a Fetcher,
-    pub sandbox: LazySandbox,
+    pub sandbox: &'a AnySandbox,
 }
 
-/// The sandbox, started when the first node needs one.
-#[derive(Default)]
-pub struct LazySandbox(OnceLock<Result<Sandbox, SandboxError>>);
+/// A sandbox, or why there is none: only a node that needs one fails for it.
+pub struct AnySandbox(Result<Sandbox, SandboxError>);
 
-impl LazySandbox {
+impl AnySandbox {
+    /// Starts the sandbox. It forks this process: best done while that is small.
+    pub fn start() -> Self {
+        Self(Sandbox::start(crate::sandbox::Settings::default()))
+    }
+
     fn get(&self) -> Result<&Sandbox, Failure> {
-        let sandbox = self.0.get_or_init(|| Sandbox::start(crate::sandbox::Settings::default()));
-        sandbox
+        self.0
             .as_ref()
             .map_err(|error| Failure::Sandbox { what: "this machine".into(), reason: error.to_string() })
     }

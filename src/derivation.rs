@@ -266,24 +266,28 @@ impl Derivation {
     }
 
     /// The plan key, given those of the inputs.
-    pub fn plan_key(&self, of: impl Fn(NodeId) -> PlanKey) -> PlanKey {
+    ///
+    /// `buffer` is scratch space that saves an allocation a node.
+    pub fn plan_key(&self, of: impl Fn(NodeId) -> PlanKey, buffer: &mut Vec<u8>) -> PlanKey {
         let names = self.inputs.iter().map(|input| match input {
             Input::Node(id) => *of(*id).as_bytes(),
             Input::Tree(tree) => *tree.as_bytes(),
         });
-        PlanKey::from_bytes(self.digest(PLAN_CONTEXT, names))
+        PlanKey::from_bytes(self.digest(PLAN_CONTEXT, names, buffer))
     }
 
     /// The build key, given the inputs' contents in slot order.
     pub fn build_key(&self, trees: &[TreeHash]) -> BuildKey {
-        BuildKey::from_bytes(self.digest(BUILD_CONTEXT, trees.iter().map(|tree| *tree.as_bytes())))
+        let names = trees.iter().map(|tree| *tree.as_bytes());
+        BuildKey::from_bytes(self.digest(BUILD_CONTEXT, names, &mut Vec::new()))
     }
 
-    fn digest(&self, context: &str, names: impl Iterator<Item = [u8; 32]>) -> [u8; 32] {
+    fn digest(&self, context: &str, names: impl Iterator<Item = [u8; 32]>, buffer: &mut Vec<u8>) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_derive_key(context);
-        let action = serde_json::to_vec(&self.head()).expect("actions have only text keys");
-        hasher.update(&(action.len() as u64).to_le_bytes());
-        hasher.update(&action);
+        buffer.clear();
+        serde_json::to_writer(&mut *buffer, &self.head()).expect("actions have only text keys");
+        hasher.update(&(buffer.len() as u64).to_le_bytes());
+        hasher.update(buffer);
         for name in names {
             hasher.update(&name);
         }
@@ -391,7 +395,7 @@ mod tests {
     fn plan_and_build_keys_are_never_equal() {
         let derivation = script();
         let hash = [1; 32];
-        let plan = derivation.plan_key(|_| PlanKey::from_bytes(hash));
+        let plan = derivation.plan_key(|_| PlanKey::from_bytes(hash), &mut Vec::new());
         let trees = [TreeHash::from_bytes(hash), TreeHash::from_bytes(hash)];
         assert_ne!(plan.as_bytes(), derivation.build_key(&trees).as_bytes());
     }

@@ -18,6 +18,8 @@ pub struct Plan {
     graph: DiGraph<Derivation, (), u32>,
     keys: Vec<PlanKey>,
     by_id: HashMap<String, NodeId>,
+    /// Scratch space for documents.
+    buffer: Vec<u8>,
 }
 
 impl Plan {
@@ -28,7 +30,7 @@ impl Plan {
         if let Some(known) = self.by_id.get(&name) {
             return *known;
         }
-        let key = derivation.plan_key(|input| self.keys[input.index()]);
+        let key = derivation.plan_key(|input| self.keys[input.index()], &mut self.buffer);
         let needs: Vec<NodeId> = derivation.needs().collect();
         let node = self.graph.add_node(derivation);
         for input in needs {

@@ -30,8 +30,8 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
@@ -102,8 +102,16 @@ pub enum SandboxError {
 pub struct Sandbox {
     spawner: Spawner,
     settings: Settings,
+    /// What first, empty sandboxes said, or why there can be no sandbox.
+    trial: OnceLock<Result<Trial, Check>>,
+}
+
+/// What this machine can do, found out by trying.
+#[derive(Debug)]
+struct Trial {
     /// Whether files in memory take what overlays have to write on them.
     memory_is_fit: bool,
+    /// Control groups for memory limits, where they are delegated.
     groups: Option<Groups>,
 }
 
@@ -120,20 +128,25 @@ pub struct Report {
 }
 
 impl Sandbox {
-    /// Starts the process from which sandboxes are forked, and makes an empty one: a machine that
-    /// does not allow it is refused here, before any work. Best called early, while the engine is
+    /// Starts the process from which sandboxes are forked. Best called early, while the engine is
     /// small; that process ends with the sandbox value, or with the engine.
     pub fn start(settings: Settings) -> Result<Self, SandboxError> {
         let spawner =
             Spawner::start().map_err(|(step, errno)| SandboxError::Start { step, source: errno.into() })?;
-        let groups = Groups::find().filter(|groups| {
-            let group = groups.make_empty();
-            group.is_ok_and(|group| support::try_out(&spawner, Some(group.directory())).is_ok())
+        Ok(Self { spawner, settings, trial: OnceLock::new() })
+    }
+
+    /// Makes an empty sandbox, once: a machine that does not allow it is refused before any work.
+    fn trial(&self) -> Result<&Trial, SandboxError> {
+        let trial = self.trial.get_or_init(|| {
+            let groups = Groups::find().filter(|groups| {
+                let group = groups.make_empty();
+                group.is_ok_and(|group| support::try_out(&self.spawner, Some(group.directory())).is_ok())
+            });
+            let memory_is_fit = support::try_out(&self.spawner, None).map_err(support::refusal)?;
+            Ok(Trial { memory_is_fit, groups })
         });
-        match support::try_out(&spawner, None) {
-            Ok(memory_is_fit) => Ok(Self { spawner, settings, memory_is_fit, groups }),
-            Err(trouble) => Err(SandboxError::Refused(support::refusal(trouble))),
-        }
+        trial.as_ref().map_err(|check| SandboxError::Refused(check.clone()))
     }
 
     /// Runs one request. Standard output and error go to the end of `log`; when `stop` becomes
@@ -145,10 +158,14 @@ impl Sandbox {
         log: &File,
         stop: &AtomicBool,
     ) -> Result<Report, Failure> {
+        let trial = self.trial().map_err(|error| Failure::Sandbox {
+            what: "this machine".to_owned(),
+            reason: error.to_string(),
+        })?;
         let overlays = check(request, store)?;
         let started = Instant::now();
         let in_memory = Scratch::Memory { bytes: self.settings.scratch };
-        let first = if self.memory_is_fit {
+        let first = if trial.memory_is_fit {
             self.attempt(request, store, log, stop, started, in_memory)?
         } else {
             Attempt::Full
@@ -188,7 +205,11 @@ impl Sandbox {
         scratch: Scratch,
     ) -> Result<Attempt, Failure> {
         // Without a group for this run, the other kind of limit holds it.
-        let group = self.groups.as_ref().and_then(|groups| groups.make(&request.limits).ok());
+        let group = self
+            .trial()
+            .ok()
+            .and_then(|trial| trial.groups.as_ref())
+            .and_then(|groups| groups.make(&request.limits).ok());
         let is_in_memory = matches!(scratch, Scratch::Memory { .. });
         let job = self.job(request, store, scratch, group.is_some())?;
         let io = |what: &str, error: &std::io::Error| Failure::Machine {

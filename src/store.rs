@@ -260,6 +260,13 @@ impl Store {
         Staging::new(self)
     }
 
+    /// Makes the names of published trees and layers survive a power cut. A name that is lost before
+    /// costs one more build, nothing else, so this is done once a run.
+    pub fn flush_names(&self) -> Result<(), StoreError> {
+        disk::sync_directory(&self.root.join("trees"))?;
+        disk::sync_directory(&self.root.join("layers"))
+    }
+
     /// Writes a file that is replaced as a whole: readers see the old bytes or the new ones.
     pub fn write_whole(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         let draft = self.scratch_path("whole")?;

@@ -54,7 +54,8 @@ pub(super) fn open_store(global: &Global) -> Result<Arc<Store>, Trouble> {
     Ok(Arc::new(Store::open(&store_path(global)?)?))
 }
 
-fn store_path(global: &Global) -> Result<PathBuf, Trouble> {
+/// Where that store is.
+pub(super) fn store_path(global: &Global) -> Result<PathBuf, Trouble> {
     if let Some(path) = &global.store {
         return Ok(path.clone());
     }

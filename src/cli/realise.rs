@@ -14,7 +14,7 @@ use super::load::{Loaded, Pinning, lock_path, open_store};
 use super::progress::{Display, Loudness};
 use super::trouble::{Exit, Trouble};
 use super::{Global, Realise, render, summary};
-use crate::builder::{LazySandbox, LocalBuilder};
+use crate::builder::{AnySandbox, LocalBuilder};
 use crate::derivation::Kind;
 use crate::memo::{self, Made, Memo};
 use crate::outcome::Failure;
@@ -56,6 +56,7 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
     {
         return Ok(code);
     }
+    let sandbox = AnySandbox::start();
     let mut loaded = Loaded::read(&verb.universe)?;
     let (plan, pins) = loaded.plan(&verb.universe, Pinning::Complete)?;
     let target = verb.output.clone().unwrap_or_else(|| loaded.output());
@@ -71,7 +72,7 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
         render::note(&format!("notice: {notice}"));
     }
     let stop = stop_on_signals()?;
-    let run = realise_plan(global, verb, &store, &loaded, (&plan, &pins), &stop);
+    let run = realise_plan(global, verb, &store, &loaded, (&plan, &pins, &sandbox), &stop);
     let site = match assembly.and_then(|node| run.report(node).tree) {
         Some(tree) => {
             publish::publish(&store, &*store.tree(&tree)?, &target)?;
@@ -98,7 +99,10 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
     }
     let is_loud = !global.quiet || !run.is_success();
     let printed = tell(verb, is_loud, &store, &made, &summary::counts(&run), &lines, begun);
-    Ok(exit(&run, &stop).map_or(printed, |exit| ExitCode::from(exit as u8)))
+    let code = exit(&run, &stop).map_or(printed, |exit| ExitCode::from(exit as u8));
+    // The process is about to end: taking large graphs apart piece by piece would only cost time.
+    std::mem::forget((plan, pins, loaded, run, lines));
+    Ok(code)
 }
 
 /// Realises the plan, showing how it goes.
@@ -107,11 +111,11 @@ fn realise_plan(
     verb: &Realise,
     store: &Arc<Store>,
     loaded: &Loaded,
-    (plan, pins): (&Plan, &Pins),
+    (plan, pins, sandbox): (&Plan, &Pins, &AnySandbox),
     stop: &Stop,
 ) -> Run {
     let facts = Facts::load(&store.plans().join("facts"));
-    let builder = LocalBuilder { store, pins, fetcher: &loaded.fetcher, sandbox: LazySandbox::default() };
+    let builder = LocalBuilder { store, pins, fetcher: &loaded.fetcher, sandbox };
     let display = Display::new(plan, loudness(global));
     let jobs = verb.jobs.map_or_else(processors, usize::from);
     let settings = Settings { jobs, retry_failed: verb.retry_failed };

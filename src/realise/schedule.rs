@@ -36,6 +36,8 @@ pub fn realise(
                 scope.spawn(|| work(&shared, &decider));
             }
         });
+        // Names that are lost in a power cut cost one more build, nothing else.
+        let _ = place.store.flush_names();
         let board = shared.board.into_inner().unwrap_or_else(PoisonError::into_inner);
         return board.into_run(place);
     }

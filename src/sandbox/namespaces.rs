@@ -8,6 +8,7 @@ use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::libc;
 use nix::unistd::Pid;
 
@@ -279,8 +280,13 @@ pub fn reset_signals(blocked: &[nix::sys::signal::Signal]) -> nix::Result<()> {
     blocked.iter().copied().collect::<nix::sys::signal::SigSet>().thread_set_mask()
 }
 
-/// Whether a directory takes extended attributes of users (and leaves one on it).
-pub fn takes_attributes(directory: &OwnedFd) -> bool {
+/// Whether a directory takes extended attributes of users (and leaves one on it). The descriptor
+/// may be one that only names a place.
+pub fn takes_attributes(place: &OwnedFd) -> bool {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let Ok(directory) = nix::fcntl::openat(place, ".", flags, nix::sys::stat::Mode::empty()) else {
+        return false;
+    };
     // SAFETY: pointer and length belong together, the name is terminated.
     0 == unsafe {
         libc::fsetxattr(directory.as_raw_fd(), c"user.jtwbuild".as_ptr(), c"".as_ptr().cast(), 0, 0)

@@ -83,14 +83,17 @@ impl LayerDraft {
         let mut file = disk::create_new(&path)?;
         disk::write_all(&mut file, &path, &text)?;
         disk::sync(&file, &path)?;
-        disk::sync(&self.log()?, &self.log_path())?;
+        let log = self.log()?;
+        if disk::io("read", &path, log.metadata())?.len() > 0 {
+            disk::sync(&log, &self.log_path())?;
+        }
         disk::open_to_readers(&self.directory)?;
         disk::sync_directory(&self.directory)?;
         let target = self.store.layer_path(&self.id);
         if !disk::rename_new(&self.directory, &target)? && !self.store.is_success(&self.id) {
             disk::exchange(&self.directory, &target)?;
         }
-        disk::sync_directory(&self.store.root().join("layers"))
+        Ok(())
     }
 
     /// Keeps the log of a run that ended without a verdict, for people; the layer itself is not

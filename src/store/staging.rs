@@ -122,8 +122,9 @@ impl Staging {
         Err(StoreError::MissingBlob(file.blob))
     }
 
-    /// Publishes `tree`, whose files must be in the store or have been added here. When it returns,
-    /// the tree survives a power cut; before, nothing of it can be seen under its name.
+    /// Publishes `tree`, whose files must be in the store or have been added here. Nothing of it can
+    /// be seen under its name before all of it is on the disk; the name itself survives a power cut
+    /// after [`Store::flush_names`].
     pub fn publish(&self, tree: &Tree) -> Result<TreeHash, StoreError> {
         let hash = tree.hash();
         if self.store.has_tree(&hash) {
@@ -142,9 +143,7 @@ impl Staging {
         disk::open_to_readers(&draft)?;
         self.store.write_whole(&self.store.root().join("manifests").join(hash.to_hex()), &tree.encode())?;
         // Losing the race to an equal tree is success: the draft goes with the staging directory.
-        if disk::rename_new(&draft, &self.store.tree_path(&hash))? {
-            disk::sync_directory(&self.store.root().join("trees"))?;
-        }
+        disk::rename_new(&draft, &self.store.tree_path(&hash))?;
         Ok(hash)
     }
 
@@ -236,9 +235,16 @@ impl Staging {
 /// The tree that a directory of the host holds (or one file under its own name), without copying
 /// anything.
 pub fn scan(path: &Path) -> Result<Tree, StoreError> {
+    // One buffer for all files: most are far smaller than it.
+    let mut buffer = vec![0; SMALL];
     read_host(path, &mut |file, path, executable| {
         let mut hasher = blake3::Hasher::new();
-        disk::io("read", path, hasher.update_reader(&mut *file).map(|_| ()))?;
+        loop {
+            match disk::read_some(file, path, &mut buffer)? {
+                0 => break,
+                count => hasher.update(&buffer[..count]),
+            };
+        }
         let (blob, size) = (BlobHash::from_bytes(*hasher.finalize().as_bytes()), hasher.count());
         Ok(File { blob, size, executable })
     })
