@@ -6,8 +6,9 @@
 //! - `console` holds commands behind `$ ` and what they print. A line `...` stands for any lines,
 //!   `[..]` for any part of a line; commands without output may print anything;
 //! - `console,exit=3` says with which status the block's last command ends;
-//! - `console,needs-universe` downloads and builds, and is run where `JTWBUILD_DEMO_STORE` names a
-//!   store that holds the demo universe (`tests/run book`).
+//! - `console,needs-universe` uses what the demo universe has built, and is run where
+//!   `JTWBUILD_DEMO_STORE` names its store (`tests/run book`);
+//! - `console,needs-network` begins with an empty store, and is run in the same place.
 //!
 //! The blocks of one page are run in order, in one directory.
 
@@ -123,7 +124,12 @@ fn line_matches(expected: &str, line: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// Runs a page's blocks: all, or those that need no universe.
+/// Whether a block is not for every machine.
+fn is_demanding(block: &Block<'_>) -> bool {
+    block.words.iter().any(|word| ["needs-universe", "needs-network"].contains(word))
+}
+
+/// Runs a page's blocks: all, or those that are for every machine.
 fn run_page(page: &Page, demo_store: Option<&Path>) {
     let directory = tempfile::tempdir().unwrap();
     let here = directory.path().join("work");
@@ -137,10 +143,11 @@ fn run_page(page: &Page, demo_store: Option<&Path>) {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, &block.text).unwrap();
         }
-        let needs_universe = block.words.contains(&"needs-universe");
-        if block.words[0] != "console" || (needs_universe && demo_store.is_none()) {
+        if block.words[0] != "console" || (is_demanding(&block) && demo_store.is_none()) {
             continue;
         }
+        let needs_universe = block.words.contains(&"needs-universe");
+        let store = demo_store.filter(|_| needs_universe).unwrap_or(&own_store);
         let steps = steps(&block.text);
         for (index, step) in steps.iter().enumerate() {
             let at = format!("{}:{}: `{}`", page.name, block.line, step.command);
@@ -148,7 +155,7 @@ fn run_page(page: &Page, demo_store: Option<&Path>) {
                 .args(["-euo", "pipefail", "-c", &format!("exec 2>&1\n{}", step.command)])
                 .current_dir(&here)
                 .env("PATH", &path)
-                .env("JTWBUILD_STORE", demo_store.unwrap_or(&own_store))
+                .env("JTWBUILD_STORE", store)
                 .env("NO_COLOR", "1")
                 .output()
                 .unwrap();
@@ -179,8 +186,7 @@ fn commands_that_need_no_universe_do_what_the_book_says() {
 fn commands_that_build_do_what_the_book_says() {
     let store = std::env::var_os("JTWBUILD_DEMO_STORE").expect("JTWBUILD_DEMO_STORE names the store");
     let store = fs::canonicalize(store).expect("the store of the demo universe is there");
-    let is_concerned =
-        |page: &&Page| blocks(&page.text).iter().any(|block| block.words.contains(&"needs-universe"));
+    let is_concerned = |page: &&Page| blocks(&page.text).iter().any(is_demanding);
     let pages = pages();
     let concerned: Vec<&Page> = pages.iter().filter(is_concerned).collect();
     assert!(concerned.len() > 2, "the tutorial is missing");
