@@ -4,23 +4,23 @@
 //! else: no times, owners or extended attributes. Values of these types are proof that the rules
 //! below have been checked, so nothing that comes from an archive or a builder reaches the disk
 //! as a raw path.
-//!
-//! The file is longer than 500 lines because a tree, its encoding and its hash are one proof: taken
-//! apart, the parts would have to trust each other.
+
+mod encoding;
+mod hash;
+mod name;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use thiserror::Error;
 
+pub(crate) use self::hash::hash_type;
+pub use self::hash::{BlobHash, TreeHash};
+pub use self::name::{LinkTarget, Name, RelPath};
+
 /// Directories may nest this deep; deeper trees are refused before they can exhaust the stack or
 /// the kernel's path limits.
 pub const MAX_DEPTH: usize = 128;
-
-/// Context string of BLAKE3's key derivation for directories. Changing the encoding means
-/// changing this string, and with it every tree hash.
-const DIRECTORY_CONTEXT: &str = "jtwbuild 2026-11 tree directory v1";
 
 /// Why bytes are not a valid name, link, path or tree.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -43,196 +43,6 @@ pub enum TreeError {
     TooDeep(String),
     #[error("the encoding of the tree is damaged: {0}")]
     Encoding(&'static str),
-}
-
-/// One component of a path: not empty, not `.` or `..`, no slash, no NUL, at most 255 bytes.
-/// Any other bytes are legal and kept as they are.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(Box<[u8]>);
-
-impl Name {
-    /// Checks `bytes` against the rules of the type.
-    pub fn new(bytes: &[u8]) -> Result<Self, TreeError> {
-        let shown = || String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
-        match bytes {
-            b"" => Err(TreeError::EmptyName),
-            b"." | b".." => Err(TreeError::ReservedName(shown())),
-            _ if bytes.len() > 255 => Err(TreeError::LongName(shown())),
-            _ if bytes.contains(&b'/') || bytes.contains(&0) => Err(TreeError::IllegalName(shown())),
-            _ => Ok(Self(bytes.into())),
-        }
-    }
-
-    /// The name as the bytes that the disk will hold.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// The name as text, when it is UTF-8.
-    pub fn as_str(&self) -> Option<&str> {
-        std::str::from_utf8(&self.0).ok()
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(&self.0))
-    }
-}
-
-impl fmt::Debug for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", String::from_utf8_lossy(&self.0))
-    }
-}
-
-/// A relative path below a tree: names joined by `/`; the empty path is the tree itself.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct RelPath(Vec<Name>);
-
-impl RelPath {
-    /// Parses `a/b/c`. A leading `/`, empty components, `.` and `..` are errors.
-    pub fn parse(text: impl AsRef<[u8]>) -> Result<Self, TreeError> {
-        let text = text.as_ref();
-        if text.is_empty() {
-            return Ok(Self::default());
-        }
-        let names = text.split(|byte| *byte == b'/').map(Name::new).collect::<Result<Vec<_>, _>>();
-        names.map(Self).map_err(|_| TreeError::NotRelative(String::from_utf8_lossy(text).into_owned()))
-    }
-
-    /// The components, outermost first.
-    pub fn names(&self) -> &[Name] {
-        &self.0
-    }
-
-    /// This path with one more component.
-    #[must_use]
-    pub fn join(&self, name: Name) -> Self {
-        let mut names = self.0.clone();
-        names.push(name);
-        Self(names)
-    }
-
-    /// This path with another one below it.
-    #[must_use]
-    pub fn extend(&self, other: &Self) -> Self {
-        Self(self.0.iter().chain(&other.0).cloned().collect())
-    }
-
-    /// The last component, if there is one.
-    pub fn file_name(&self) -> Option<&Name> {
-        self.0.last()
-    }
-
-    /// All but the last component, if there is one.
-    pub fn parent(&self) -> Option<Self> {
-        let (_, parents) = self.0.split_last()?;
-        Some(Self(parents.to_vec()))
-    }
-}
-
-impl fmt::Display for RelPath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, name) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str("/")?;
-            }
-            write!(f, "{name}")?;
-        }
-        Ok(())
-    }
-}
-
-/// What a symbolic link points to: any bytes the kernel would keep unchanged. Where it leads is
-/// not checked here, because trees are never entered by following links.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LinkTarget(Box<[u8]>);
-
-impl LinkTarget {
-    /// Checks that `bytes` can be written as a link and read back as the same bytes.
-    pub fn new(bytes: &[u8]) -> Result<Self, TreeError> {
-        if bytes.is_empty() || bytes.len() > 4095 || bytes.contains(&0) {
-            return Err(TreeError::LinkTarget);
-        }
-        Ok(Self(bytes.into()))
-    }
-
-    /// The target as the bytes that the disk will hold.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// Declares a 32-byte name of its own kind; none converts into another.
-macro_rules! hash_type {
-    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name([u8; 32]);
-
-        impl $name {
-            /// The printed form starts with this, so that the kinds cannot be confused.
-            pub const PREFIX: &'static str = $prefix;
-
-            /// Takes a finished digest.
-            pub fn from_bytes(bytes: [u8; 32]) -> Self {
-                Self(bytes)
-            }
-
-            /// The digest.
-            pub fn as_bytes(&self) -> &[u8; 32] {
-                &self.0
-            }
-
-            /// 64 lower-case hexadecimal digits, without the prefix.
-            pub fn to_hex(&self) -> String {
-                blake3::Hash::from_bytes(self.0).to_hex().to_string()
-            }
-
-            /// Reads 64 hexadecimal digits, without the prefix.
-            pub fn from_hex(text: &str) -> Option<Self> {
-                blake3::Hash::from_hex(text).ok().map(|hash| Self(*hash.as_bytes()))
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                write!(f, "{}{}", Self::PREFIX, self.to_hex())
-            }
-        }
-
-        impl std::fmt::Debug for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                write!(f, "{}{}", Self::PREFIX, &self.to_hex()[..12])
-            }
-        }
-
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-                to.collect_str(self)
-            }
-        }
-
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-                let text = <std::borrow::Cow<'de, str>>::deserialize(from)?;
-                text.strip_prefix(Self::PREFIX)
-                    .and_then(Self::from_hex)
-                    .ok_or_else(|| serde::de::Error::custom(concat!("not a ", stringify!($name))))
-            }
-        }
-    };
-}
-pub(crate) use hash_type;
-
-hash_type! {
-    /// The content of an output: the hash of its root directory.
-    TreeHash, "tree:"
-}
-hash_type! {
-    /// The bytes of one file (plain BLAKE3, as `b3sum` prints it).
-    BlobHash, "blob:"
 }
 
 /// A regular file: its bytes by hash, its size in bytes, and whether it may be executed.
@@ -366,7 +176,7 @@ impl Tree {
     /// [`TreeError::Conflict`].
     pub fn merge(&mut self, other: &Self) -> Result<(), TreeError> {
         for (name, node) in &other.entries {
-            let path = RelPath(vec![name.clone()]);
+            let path = RelPath::default().join(name.clone());
             self.insert(&path, node.clone()).map_err(|error| match error {
                 TreeError::Conflict { path, first, second } if path != name.to_string() => {
                     TreeError::Conflict { path: format!("{name}/{path}"), first, second }
@@ -439,124 +249,6 @@ impl Tree {
             Ok(()) => files,
         }
     }
-
-    /// The hash that names this tree: BLAKE3 over each directory's entries in byte order, where a
-    /// subdirectory stands as its own hash (a Merkle tree).
-    pub fn hash(&self) -> TreeHash {
-        let mut hasher = blake3::Hasher::new_derive_key(DIRECTORY_CONTEXT);
-        let mut head = Vec::with_capacity(320);
-        for (name, node) in &self.entries {
-            head.clear();
-            encode_head(name, node, &mut head);
-            if let Node::Directory(below) = node {
-                head.extend_from_slice(below.hash().as_bytes());
-            }
-            hasher.update(&head);
-        }
-        TreeHash(*hasher.finalize().as_bytes())
-    }
-
-    /// The whole tree as bytes, from which [`Tree::decode`] makes an equal one.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        self.encode_into(&mut out);
-        out
-    }
-
-    fn encode_into(&self, out: &mut Vec<u8>) {
-        for (name, node) in &self.entries {
-            encode_head(name, node, out);
-            if let Node::Directory(below) = node {
-                below.encode_into(out);
-            }
-        }
-        out.push(b'.');
-    }
-
-    /// Reads what [`Tree::encode`] wrote. Anything else, even by one byte or out of order, is an
-    /// error: `encode(decode(b)) = b` for every `b` that is accepted.
-    pub fn decode(bytes: &[u8]) -> Result<Self, TreeError> {
-        let mut decoder = Decoder { rest: bytes };
-        let tree = decoder.tree(0)?;
-        if decoder.rest.is_empty() { Ok(tree) } else { Err(TreeError::Encoding("bytes after the end")) }
-    }
-}
-
-/// Kind, name and content of one entry; of a directory only kind and name.
-fn encode_head(name: &Name, node: &Node, out: &mut Vec<u8>) {
-    let kind = match node {
-        Node::File(File { executable: false, .. }) => b'f',
-        Node::File(File { executable: true, .. }) => b'x',
-        Node::Link(_) => b'l',
-        Node::Directory(_) => b'd',
-    };
-    out.push(kind);
-    encode_bytes(name.as_bytes(), out);
-    match node {
-        Node::File(file) => {
-            out.extend_from_slice(&file.size.to_le_bytes());
-            out.extend_from_slice(file.blob.as_bytes());
-        }
-        Node::Link(target) => encode_bytes(target.as_bytes(), out),
-        Node::Directory(_) => {}
-    }
-}
-
-fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    // Names and targets are at most 4095 bytes long by construction.
-    let length = u16::try_from(bytes.len()).expect("names and link targets are shorter than 64 KiB");
-    out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(bytes);
-}
-
-struct Decoder<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Decoder<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], TreeError> {
-        let (taken, rest) =
-            self.rest.split_at_checked(count).ok_or(TreeError::Encoding("it ends too early"))?;
-        self.rest = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], TreeError> {
-        self.take(N)?.try_into().map_err(|_| TreeError::Encoding("it ends too early"))
-    }
-
-    fn bytes(&mut self) -> Result<&'a [u8], TreeError> {
-        let length = u16::from_le_bytes(self.array()?);
-        self.take(usize::from(length))
-    }
-
-    fn tree(&mut self, depth: usize) -> Result<Tree, TreeError> {
-        if depth > MAX_DEPTH {
-            return Err(TreeError::Encoding("directories nest too deep"));
-        }
-        let mut entries = BTreeMap::new();
-        loop {
-            let kind = self.array::<1>()?[0];
-            if kind == b'.' {
-                return Ok(Tree { entries });
-            }
-            let name = Name::new(self.bytes()?)?;
-            let node = match kind {
-                b'f' | b'x' => Node::File(File {
-                    size: u64::from_le_bytes(self.array()?),
-                    blob: BlobHash(self.array()?),
-                    executable: kind == b'x',
-                }),
-                b'l' => Node::Link(LinkTarget::new(self.bytes()?)?),
-                b'd' => Node::Directory(Arc::new(self.tree(depth + 1)?)),
-                _ => return Err(TreeError::Encoding("an unknown kind of node")),
-            };
-            if entries.last_key_value().is_some_and(|(last, _)| *last >= name) {
-                return Err(TreeError::Encoding("names out of order"));
-            }
-            entries.insert(name, node);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -565,7 +257,7 @@ mod tests {
 
     fn file(text: &str) -> Node {
         Node::File(File {
-            blob: BlobHash(*blake3::hash(text.as_bytes()).as_bytes()),
+            blob: BlobHash::from_bytes(*blake3::hash(text.as_bytes()).as_bytes()),
             size: text.len() as u64,
             executable: false,
         })
