@@ -100,7 +100,7 @@ impl Loaded {
         let lock_before = match disk::read_if_present(&lock_path)? {
             Some(bytes) => {
                 let text = String::from_utf8_lossy(&bytes);
-                let file = crate::diagnostic::SourceFile::new(lock_path.display().to_string(), &*text);
+                let file = crate::diagnostic::SourceFile::new(lock_path.display().to_string(), &text);
                 Some(Lock::read(&file)?)
             }
             None => None,

@@ -159,9 +159,10 @@ fn nothing_to_do(
     if let Some((tree, target)) = &made.site {
         publish::publish(store, &*store.tree(tree)?, target)?;
     }
-    let lines: Option<Vec<NodeLine>> = match verb.json {
-        true => place.recall_lines().and_then(|bytes| serde_json::from_slice(&bytes).ok()),
-        false => Some(Vec::new()),
+    let lines: Option<Vec<NodeLine>> = if verb.json {
+        place.recall_lines().and_then(|bytes| serde_json::from_slice(&bytes).ok())
+    } else {
+        Some(Vec::new())
     };
     let counts = [("reused", made.nodes)];
     Ok(lines.map(|lines| tell(verb, !global.quiet, store, made, &counts, &lines, begun)))

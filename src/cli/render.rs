@@ -52,7 +52,7 @@ pub(super) fn trouble(trouble: &Trouble) -> ExitCode {
                 label: String::new(),
                 help: help.clone(),
             };
-            draw(Drawn { problem, text: None });
+            draw(&Drawn { problem, text: None });
         }
     }
     ExitCode::from(trouble.exit as u8)
@@ -62,11 +62,11 @@ fn source_error(error: &SourceError) {
     for problem in &error.problems {
         // An editor's byte order mark would shift nothing but the first column.
         let source = NamedSource::new(&error.file, error.text.to_string());
-        draw(Drawn { problem: problem.clone(), text: Some(source) });
+        draw(&Drawn { problem: problem.clone(), text: Some(source) });
     }
 }
 
-fn draw(drawn: Drawn) {
+fn draw(drawn: &Drawn) {
     let theme = match (std::io::stderr().is_terminal(), std::env::var_os("NO_COLOR").is_some()) {
         (true, false) => miette::GraphicalTheme::unicode(),
         (true, true) => miette::GraphicalTheme::unicode_nocolor(),
@@ -75,7 +75,7 @@ fn draw(drawn: Drawn) {
     let handler = miette::GraphicalReportHandler::new_themed(theme).with_links(false);
     let mut text = String::new();
     // A report that cannot be drawn is still told.
-    if handler.render_report(&mut text, &drawn).is_err() {
+    if handler.render_report(&mut text, drawn).is_err() {
         text = format!("error: {drawn}\n");
     }
     error_text(&text);

@@ -31,7 +31,7 @@ pub(super) fn root_causes(store: &Store, plan: &Plan, run: &Run) -> String {
         let kept = report.build.and_then(|build| store.log_path(&Store::layer_id(kind, &build)));
         if let Some(log) = report.log.clone().or(kept) {
             let tail = render::log_tail(&log, LOG_LINES);
-            let _ = write!(text, "{tail}  log: {}\n", log.display());
+            let _ = writeln!(text, "{tail}  log: {}", log.display());
         }
         if let Some(hint) = hint(failure) {
             let _ = writeln!(text, "  help: {hint}");

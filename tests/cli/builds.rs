@@ -188,9 +188,9 @@ fn own(path: &std::path::Path, user: u32) {
     for entry in std::fs::read_dir(path).unwrap() {
         let entry = entry.unwrap();
         if entry.file_type().unwrap().is_dir() {
-            own(&entry.path(), user)
+            own(&entry.path(), user);
         } else {
-            chown(entry.path(), Some(user), Some(user)).unwrap()
+            chown(entry.path(), Some(user), Some(user)).unwrap();
         }
     }
 }

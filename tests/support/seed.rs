@@ -70,9 +70,9 @@ pub fn copy_linked(from: &Path, to: &Path) {
         if kind.is_dir() {
             let is_private = name == "tmp" || name == "interrupted" || name == "locks" || name == "roots";
             if is_private {
-                fs::create_dir_all(&target).unwrap()
+                fs::create_dir_all(&target).unwrap();
             } else {
-                copy_linked(&entry.path(), &target)
+                copy_linked(&entry.path(), &target);
             }
         } else if kind.is_symlink() {
             std::os::unix::fs::symlink(fs::read_link(entry.path()).unwrap(), &target).unwrap();
