@@ -155,6 +155,13 @@ impl BaseRecipe {
         Ok(Loaded { recipe, file })
     }
 
+    /// A fingerprint of what the recipe asks a suite for, for machines of the architecture `arch`.
+    pub fn asked(&self, arch: &str) -> String {
+        let asked = (arch, &self.components, &self.packages, &self.without);
+        let text = serde_json::to_string(&asked).expect("lists of text");
+        blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
+    }
+
     /// Names of all bases, sorted.
     pub fn names(recipes: &Recipes) -> Vec<RecipeName> {
         let paths = recipes.list("base/");

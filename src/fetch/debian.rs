@@ -28,6 +28,15 @@ use crate::source::{PinnedDeb, Sha256};
 const MAX_RELEASE: u64 = 16 << 20;
 const MAX_INDEX: u64 = 512 << 20;
 
+/// Debian's name for this machine's architecture.
+pub fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
 /// What a base asks of a suite.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseSpec {
