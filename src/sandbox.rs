@@ -51,7 +51,7 @@ use crate::store::{Store, StoreError, disk};
 
 /// An overlay takes this many layers (the kernel's limit).
 const MOST_LAYERS: usize = 500;
-/// Of a command in messages, this many characters are shown.
+/// Of a command's first line, this many characters are shown in messages.
 const SHOWN: usize = 200;
 
 /// What is the same for all runs of one engine.
@@ -387,15 +387,23 @@ fn looks_out_of_memory(end: End, followed: &Followed, memory: u64) -> bool {
 
 /// The failure for a command that did not end with status 0.
 fn command_failed(command: &Command, end: End) -> Failure {
-    let mut shown = command.argv.join(" ");
-    if let Some((cut, _)) = shown.char_indices().nth(SHOWN) {
-        shown.truncate(cut);
-        shown.push('…');
+    let whole = command.argv.join(" ");
+    let first_line = whole.lines().next().unwrap_or_default();
+    let mut shown: String = first_line.chars().take(SHOWN).flat_map(plain).collect();
+    if first_line.chars().nth(SHOWN).is_some() || whole.trim_end() != first_line.trim_end() {
+        shown.push_str(" …");
     }
     match end {
         End::Status(status) => Failure::BuilderExit { command: shown, status },
         End::Signal(signal) => Failure::BuilderSignal { command: shown, signal },
     }
+}
+
+/// The character, or how it is written where it would move a terminal's cursor.
+fn plain(character: char) -> impl Iterator<Item = char> {
+    let escaped = character.is_control().then(|| character.escape_default());
+    let itself = escaped.is_none().then_some(character);
+    escaped.into_iter().flatten().chain(itself)
 }
 
 /// The path for the spawner, whose working directory is another.

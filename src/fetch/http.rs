@@ -57,10 +57,10 @@ const CHUNK: usize = 128 << 10;
 pub enum Trouble {
     #[error("the server answered {status}")]
     Status { status: u16, after: Option<Duration> },
-    #[error("{0}")]
+    #[error("{}", words(.0))]
     Http(#[source] Box<ureq::Error>),
     /// No connection came about.
-    #[error("`{host}`: {error}")]
+    #[error("`{host}`: {}", words(error))]
     Unreachable {
         host: String,
         #[source]
@@ -320,6 +320,14 @@ impl Client {
             }
         }
         Err(Trouble::Redirects(self.limits.redirects))
+    }
+}
+
+/// The error without the name of its kind.
+fn words(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Io(error) => error.to_string(),
+        error => error.to_string(),
     }
 }
 
