@@ -43,7 +43,7 @@ pub struct Global {
     /// Say nothing but errors and what was asked for.
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Say more: every node that is decided, and where its log is.
+    /// Say more: also which nodes are reused, cut off or skipped.
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
 }

@@ -8,11 +8,13 @@ use std::time::SystemTime;
 
 use super::trouble::{Exit, Trouble};
 use super::{Global, UniverseArguments};
+use crate::diagnostic::did_you_mean;
 use crate::fetch::debian::{self, BaseSpec, Notice};
 use crate::fetch::glob::Glob;
 use crate::fetch::{Expired, Fetcher, Settings};
 use crate::lock::{Lock, LockedBase};
 use crate::memo::Watched;
+use crate::name::RecipeName;
 use crate::package::set::PackageSet;
 use crate::path::RelativePath;
 use crate::pins::Pins;
@@ -164,7 +166,11 @@ impl Loaded {
         if self.lock_before.as_ref() == Some(&self.lock) {
             return Ok(false);
         }
-        disk::replace(&self.lock_path, self.lock.render().as_bytes())?;
+        disk::replace(&self.lock_path, self.lock.render().as_bytes()).map_err(|error| {
+            let message = format!("the lock cannot be written: {error}");
+            let help = "it is kept beside the universe file, in a directory that you can write to";
+            Trouble::new(Exit::Environment, "jtwbuild::lock::unwritable", message, Some(help))
+        })?;
         Ok(true)
     }
 
@@ -207,8 +213,30 @@ impl Loaded {
         Ok(solution)
     }
 
+    /// Bases that are asked for by a name that no recipe has.
+    fn check_bases(&self) -> Result<(), Trouble> {
+        let of_packages = self.universe.compiler.as_ref().map(|_| &self.universe.base);
+        let of_packages = of_packages.map(|base| (&base.recipe, base.span));
+        let of_nodes = self.universe.nodes.iter().filter_map(|node| node.base.as_ref());
+        let known = BaseRecipe::names(&self.recipes);
+        for (name, span) in of_packages.into_iter().chain(of_nodes.map(|(name, span)| (name, *span))) {
+            if !known.contains(name) {
+                let near = did_you_mean(name.as_str(), known.iter().map(RecipeName::as_str));
+                let help = near.map_or_else(
+                    || format!("a base is a file `base/{name}.toml` among the recipes"),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                let message = format!("there is no base `{name}`");
+                let code = "jtwbuild::universe::unknown-base";
+                return Err(self.universe.error_at(span, code, message, "no such base", Some(help)).into());
+            }
+        }
+        Ok(())
+    }
+
     /// Pins the packages of every base that a node may need, and drops the others.
     fn pin_bases(&mut self) -> Result<(), Trouble> {
+        self.check_bases()?;
         let mut needed = BTreeSet::new();
         if self.universe.compiler.is_some() {
             let tools = JtwToolsRecipe::load(&self.recipes)?.recipe;
@@ -226,7 +254,7 @@ impl Loaded {
         for name in needed {
             let recipe = BaseRecipe::load(&self.recipes, &name)?.recipe;
             let suite = self.universe.base.suite.clone().unwrap_or_else(|| recipe.suite.clone());
-            let asked = asked(&recipe);
+            let asked = recipe.asked(debian::architecture());
             if self.lock.bases.get(&name).is_some_and(|base| base.suite == suite && base.asked == asked) {
                 continue;
             }
@@ -247,7 +275,7 @@ impl Loaded {
             components: recipe.components.clone(),
             packages: recipe.packages.clone(),
             without: recipe.without.iter().map(|pattern| Glob::new(pattern)).collect(),
-            arch: architecture().to_owned(),
+            arch: debian::architecture().to_owned(),
         };
         let stop = AtomicBool::new(false);
         let resolution = debian::resolve(&self.fetcher, &spec, SystemTime::now(), &stop)?;
@@ -270,7 +298,13 @@ impl Loaded {
             let tree = pins.pin_path(&place).map_err(|error| {
                 let message = format!("the source of `{}` cannot be read: {error}", node.name);
                 let help = "paths are relative to the universe file".to_owned();
-                self.universe.error_at(*span, "source", message, "this source", Some(help))
+                self.universe.error_at(
+                    *span,
+                    "jtwbuild::universe::source",
+                    message,
+                    "this source",
+                    Some(help),
+                )
             })?;
             sources.insert(path.clone(), tree);
         }
@@ -287,7 +321,9 @@ impl Loaded {
                 pins.pin_path(&self.universe.directory.join(path)).map_err(|error| {
                     let message = format!("the worker's source cannot be read: {error}");
                     let help = "the path is relative to the universe file".to_owned();
-                    self.universe.error_at(*span, "tools", message, "this directory", Some(help)).into()
+                    self.universe
+                        .error_at(*span, "jtwbuild::universe::tools", message, "this directory", Some(help))
+                        .into()
                 })
             }
         }
@@ -296,21 +332,5 @@ impl Loaded {
     fn pin_page(&self, pins: &mut Pins) -> Result<TreeHash, Trouble> {
         let recipe = AssemblyRecipe::load(&self.recipes)?.recipe;
         Ok(pins.pin_folder(&self.recipes, recipe.page.as_str())?)
-    }
-}
-
-/// A fingerprint of what a recipe asks a suite for.
-fn asked(recipe: &BaseRecipe) -> String {
-    let asked = (architecture(), &recipe.components, &recipe.packages, &recipe.without);
-    let text = serde_json::to_string(&asked).expect("lists of text");
-    blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
-}
-
-/// Debian's name for this machine's architecture.
-fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
     }
 }

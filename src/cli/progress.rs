@@ -1,6 +1,6 @@
 //! How a run looks while it goes on: bars on a terminal, one line per change elsewhere.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::IsTerminal;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -120,6 +120,13 @@ impl Progress for Display<'_> {
     fn wanted(&self, nodes: &[NodeId]) {
         let mut state = self.state();
         state.wanted = nodes.len();
+        if self.loudness == Loudness::Verbose {
+            let wanted: HashSet<NodeId> = nodes.iter().copied().collect();
+            for node in self.plan.ids().filter(|node| !wanted.contains(node)) {
+                let line = format!("reused {}", self.plan.derivation(node).id());
+                self.say(&mut state, &line);
+            }
+        }
         state.weight = nodes.iter().map(|node| self.weight(*node)).sum();
         if let Some(bars) = self.bars.as_ref().filter(|_| !nodes.is_empty()) {
             let style = ProgressStyle::with_template("{bar:30.green} {pos}/{len} nodes, {elapsed}{msg}");

@@ -96,6 +96,9 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
     }
     if !run.is_success() {
         render::error_text(&summary::root_causes(&store, &plan, &run));
+        if stop.is_requested() && !global.quiet {
+            render::note("stopped; the same command goes on from here");
+        }
     }
     let is_loud = !global.quiet || !run.is_success();
     let printed = tell(verb, is_loud, &store, &made, &summary::counts(&run), &lines, begun);

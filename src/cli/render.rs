@@ -122,9 +122,26 @@ pub(super) fn log_tail(path: &Path, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     let mut tail = String::new();
     for line in &all[all.len().saturating_sub(lines)..] {
-        let clean: String =
-            line.chars().filter(|character| !character.is_control() || *character == '\t').collect();
-        let _ = writeln!(tail, "    | {clean}");
+        let _ = writeln!(tail, "    | {}", without_colours(line));
     }
     tail
+}
+
+/// The text without control characters and sequences (ECMA-48: `ESC [ … letter`), except tabs.
+fn without_colours(line: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = line.chars();
+    while let Some(character) = rest.next() {
+        if character == '\u{1b}' {
+            let mut after = rest.clone();
+            if after.next() == Some('[') {
+                // Parameters and intermediates are 0x20 to 0x3f; what ends it is 0x40 to 0x7e.
+                let _ = after.find(|character| !(' '..='?').contains(character));
+                rest = after;
+            }
+        } else if !character.is_control() || character == '\t' {
+            plain.push(character);
+        }
+    }
+    plain
 }

@@ -31,7 +31,10 @@ pub(super) fn root_causes(store: &Store, plan: &Plan, run: &Run) -> String {
         let kept = report.build.and_then(|build| store.log_path(&Store::layer_id(kind, &build)));
         if let Some(log) = report.log.clone().or(kept) {
             let tail = render::log_tail(&log, LOG_LINES);
-            let _ = writeln!(text, "{tail}  log: {}", log.display());
+            // Not every failure has something to say beyond itself.
+            if !tail.is_empty() {
+                let _ = writeln!(text, "{tail}  log: {}", log.display());
+            }
         }
         if let Some(hint) = hint(failure) {
             let _ = writeln!(text, "  help: {hint}");

@@ -3,6 +3,7 @@
 
 use crate::diagnostic::SourceError;
 use crate::fetch::debian::DebianError;
+use crate::fetch::mirror::MirrorError;
 use crate::package::set::{Misplaced, PackageError};
 use crate::pins::PinError;
 use crate::plan::evaluate::PlanError;
@@ -190,6 +191,8 @@ impl From<PublishError> for Trouble {
 impl From<DebianError> for Trouble {
     fn from(error: DebianError) -> Self {
         let (exit, code, help) = match &error {
+            // It says what to set.
+            DebianError::Mirror(MirrorError::None) => (Exit::Environment, "jtwbuild::base::no-mirror", None),
             DebianError::Mirror(_) => (
                 Exit::Environment,
                 "jtwbuild::base::no-mirror",

@@ -66,7 +66,13 @@ fn circle_error(universe: &Universe, circle: &[NodeIndex]) -> PlanError {
     let message = format!("nodes need each other in a circle: {}", names.join(" → "));
     let span = universe.nodes[way[0]].span;
     let help = "an input must not need the node that it is an input of".to_owned();
-    PlanError::Source(universe.error_at(span, "circle", message, "part of the circle", Some(help)))
+    PlanError::Source(universe.error_at(
+        span,
+        "jtwbuild::universe::circle",
+        message,
+        "part of the circle",
+        Some(help),
+    ))
 }
 
 fn plan_node(

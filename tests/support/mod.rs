@@ -95,7 +95,7 @@ impl TestUniverse {
     /// mirror has.
     pub fn planned(text: &str) -> Self {
         let universe = Self::bare(text);
-        universe.write("universe.lock", include_str!("pinned.lock"));
+        universe.write("universe.lock", &seed::pinned());
         universe
     }
 

@@ -4,6 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use jtwbuild::fetch::debian::architecture;
+use jtwbuild::lock::{Lock, LockedBase};
+use jtwbuild::name::RecipeName;
+use jtwbuild::recipe::BaseRecipe;
+use jtwbuild::recipe::overlay::Recipes;
+use jtwbuild::source::{PinnedDeb, Sha256};
+
 use super::{Ended, PROGRAM, skip};
 
 /// The directory of a universe that needs nothing but busybox and has been realised, or why there
@@ -30,8 +37,9 @@ fn make() -> Result<PathBuf, String> {
         Ended::new("realise universe.toml", command.output().unwrap())
     };
     let mut ended = realise();
-    if ended.code == Some(4) {
-        // The mirror may have dropped the pinned package since an earlier run.
+    if matches!(ended.code, Some(3 | 4)) {
+        // The mirror may have dropped the pinned package since an earlier run, or an older version
+        // may have written the lock.
         let _ = fs::remove_file(place.join("universe.lock"));
         ended = realise();
     }
@@ -41,6 +49,30 @@ fn make() -> Result<PathBuf, String> {
         Some(4) => Err(format!("this machine cannot build: {ended}")),
         _ => panic!("{ended}"),
     }
+}
+
+/// A lock that is enough for a plan: it pins every base to a package that no mirror has.
+pub fn pinned() -> String {
+    let recipes = Recipes::built_in();
+    let pin = |name: RecipeName| {
+        let recipe = BaseRecipe::load(&recipes, &name).unwrap().recipe;
+        let package = PinnedDeb {
+            name: recipe.packages[0].clone(),
+            version: "0".into(),
+            path: "pool/none.deb".into(),
+            size: 1,
+            sha256: Sha256::from_bytes([0; 32]),
+        };
+        let base = LockedBase {
+            suite: recipe.suite.clone(),
+            asked: recipe.asked(architecture()),
+            release_date: "Thu, 01 Jan 2026 00:00:00 UTC".into(),
+            packages: vec![package],
+        };
+        (name, base)
+    };
+    let bases = BaseRecipe::names(&recipes).into_iter().map(pin).collect();
+    Lock { bases, ..Lock::default() }.render()
 }
 
 /// Below target/ where this user may write there, else a directory for all runs of this user.
