@@ -37,15 +37,7 @@ impl AnySandbox {
     }
 
     fn get(&self) -> Result<&Sandbox, Failure> {
-        self.0.as_ref().map_err(|error| match error {
-            SandboxError::Refused(check) => {
-                let reason = check.remedy.clone().unwrap_or_else(|| "this machine refuses".into());
-                Failure::Sandbox { what: check.detail.clone(), reason }
-            }
-            SandboxError::Start { .. } => {
-                Failure::Sandbox { what: "this machine".into(), reason: error.to_string() }
-            }
-        })
+        self.0.as_ref().map_err(SandboxError::failure)
     }
 }
 

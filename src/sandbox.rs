@@ -97,6 +97,21 @@ pub enum SandboxError {
     Refused(Check),
 }
 
+impl SandboxError {
+    /// What it means for a node that needs a sandbox.
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Refused(check) => {
+                let reason = check.remedy.clone().unwrap_or_else(|| "this machine refuses".to_owned());
+                Failure::Sandbox { what: check.detail.clone(), reason }
+            }
+            Self::Start { step, source } => {
+                Failure::Sandbox { what: (*step).to_owned(), reason: source.to_string() }
+            }
+        }
+    }
+}
+
 /// A means to run requests, shared by any number of threads.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -158,10 +173,7 @@ impl Sandbox {
         log: &File,
         stop: &AtomicBool,
     ) -> Result<Report, Failure> {
-        let trial = self.trial().map_err(|error| Failure::Sandbox {
-            what: "this machine".to_owned(),
-            reason: error.to_string(),
-        })?;
+        let trial = self.trial().map_err(|error| error.failure())?;
         let overlays = check(request, store)?;
         let started = Instant::now();
         let in_memory = Scratch::Memory { bytes: self.settings.scratch };
