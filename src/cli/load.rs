@@ -39,7 +39,7 @@ pub(super) struct Loaded {
     /// Directories whose recipes override the built-in ones, and the one that would if it existed.
     recipe_directories: Vec<PathBuf>,
     /// What the lock file held when it was read.
-    lock_before: Option<Lock>,
+    pub lock_before: Option<Lock>,
 }
 
 /// What a lock is allowed to do.
@@ -93,7 +93,7 @@ fn recipe_directories(arguments: &UniverseArguments) -> Vec<PathBuf> {
 
 impl Loaded {
     /// Reads the universe, its recipes and its lock.
-    pub fn read(arguments: &UniverseArguments) -> Result<Self, Trouble> {
+    pub fn read(arguments: &UniverseArguments, pinning: Pinning) -> Result<Self, Trouble> {
         let universe = Universe::load(&arguments.universe)?;
         let recipe_directories = recipe_directories(arguments);
         let absent = usize::from(!recipe_directories[0].is_dir());
@@ -103,7 +103,12 @@ impl Loaded {
             Some(bytes) => {
                 let text = String::from_utf8_lossy(&bytes);
                 let file = crate::diagnostic::SourceFile::new(lock_path.display().to_string(), &text);
-                Some(Lock::read(&file)?)
+                match (Lock::read(&file), pinning) {
+                    (Ok(lock), _) => Some(lock),
+                    // It is about to be written anew.
+                    (Err(_), Pinning::Renew) => None,
+                    (Err(error), Pinning::Complete) => return Err(error.into()),
+                }
             }
             None => None,
         };
@@ -117,7 +122,10 @@ impl Loaded {
             expired,
             ..Settings::default()
         });
-        let lock = lock_before.clone().unwrap_or_default();
+        let lock = match pinning {
+            Pinning::Complete => lock_before.clone().unwrap_or_default(),
+            Pinning::Renew => Lock::default(),
+        };
         Ok(Self {
             universe,
             recipes,
@@ -131,10 +139,7 @@ impl Loaded {
     }
 
     /// Completes the lock and makes the plan. Nothing is written.
-    pub fn plan(&mut self, arguments: &UniverseArguments, pinning: Pinning) -> Result<(Plan, Pins), Trouble> {
-        if pinning == Pinning::Renew {
-            self.lock = Lock::default();
-        }
+    pub fn plan(&mut self, arguments: &UniverseArguments) -> Result<(Plan, Pins), Trouble> {
         let solution = self.solve()?;
         self.pin_bases()?;
         if arguments.locked && self.lock_before.as_ref() != Some(&self.lock) {

@@ -56,8 +56,8 @@ struct NodeLine<'a> {
 
 pub(super) fn run(global: &Global, verb: &Verb) -> Result<ExitCode, Trouble> {
     let store = open_store(global)?;
-    let mut loaded = Loaded::read(&verb.universe)?;
-    let (plan, _) = loaded.plan(&verb.universe, Pinning::Complete)?;
+    let mut loaded = Loaded::read(&verb.universe, Pinning::Complete)?;
+    let (plan, _) = loaded.plan(&verb.universe)?;
     for notice in &loaded.notices {
         render::note(&format!("notice: {notice}"));
     }

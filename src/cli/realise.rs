@@ -57,8 +57,8 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
         return Ok(code);
     }
     let sandbox = AnySandbox::start();
-    let mut loaded = Loaded::read(&verb.universe)?;
-    let (plan, pins) = loaded.plan(&verb.universe, Pinning::Complete)?;
+    let mut loaded = Loaded::read(&verb.universe, Pinning::Complete)?;
+    let (plan, pins) = loaded.plan(&verb.universe)?;
     let target = verb.output.clone().unwrap_or_else(|| loaded.output());
     let assembly = plan.ids().rev().find(|node| plan.derivation(*node).kind == Kind::Assembly);
     if assembly.is_some() {

@@ -7,9 +7,9 @@ use super::trouble::Trouble;
 use super::{Global, Update, render};
 
 pub(super) fn run(global: &Global, verb: &Update) -> Result<ExitCode, Trouble> {
-    let mut loaded = Loaded::read(&verb.universe)?;
-    let before = loaded.lock.clone();
-    loaded.plan(&verb.universe, Pinning::Renew)?;
+    let mut loaded = Loaded::read(&verb.universe, Pinning::Renew)?;
+    let before = loaded.lock_before.clone().unwrap_or_default();
+    loaded.plan(&verb.universe)?;
     for notice in &loaded.notices {
         render::note(&format!("notice: {notice}"));
     }
