@@ -299,11 +299,17 @@ impl Derivation {
     }
 
     /// The whole document, with the inputs' contents in slot order, as `layer.json` keeps it.
-    pub fn document(&self, trees: &[TreeHash]) -> serde_json::Value {
-        let mut document = serde_json::to_value(self.head()).expect("actions have only text keys");
-        document["inputs"] = trees.iter().map(ToString::to_string).collect();
-        document
+    pub fn document<'a>(&'a self, trees: &'a [TreeHash]) -> Document<'a> {
+        Document { head: self.head(), inputs: trees }
     }
+}
+
+/// A whole build document.
+#[derive(Serialize)]
+pub struct Document<'a> {
+    #[serde(flatten)]
+    head: Head<'a>,
+    inputs: &'a [TreeHash],
 }
 
 /// The part of a document that does not depend on inputs.

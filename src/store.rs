@@ -194,7 +194,9 @@ impl Store {
         if tree.hash() != *hash {
             return Err(StoreError::Damaged { path, reason: format!("its content is {}", tree.hash()) });
         }
-        self.write_whole(manifest, &tree.encode())?;
+        if tree.files().len() >= staging::WORTH_A_MANIFEST {
+            self.write_whole(manifest, &tree.encode())?;
+        }
         Ok(tree)
     }
 

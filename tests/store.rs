@@ -100,7 +100,9 @@ fn leftovers_of_a_killed_process_are_removed_and_living_ones_kept() {
 #[test]
 fn lost_or_damaged_manifest_is_made_again() {
     let directory = tempfile::tempdir().unwrap();
-    let hash = publish(&open(directory.path()), &[("a/b", b"1", false)]);
+    let names: Vec<String> = (0..30).map(|number| format!("a/{number}")).collect();
+    let files: Vec<_> = names.iter().map(|name| (name.as_str(), name.as_bytes(), false)).collect();
+    let hash = publish(&open(directory.path()), &files);
     let manifest = directory.path().join("store/manifests").join(hash.to_hex());
     fs::remove_file(&manifest).unwrap();
     assert_eq!(open(directory.path()).tree(&hash).unwrap().hash(), hash);

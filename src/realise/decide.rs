@@ -109,10 +109,10 @@ impl Decider<'_> {
     }
 }
 
-fn finish(
+fn finish<D: serde::Serialize>(
     result: Result<TreeHash, Failure>,
     layer: LayerDraft,
-    record: &LayerRecord,
+    record: &LayerRecord<D>,
 ) -> Result<NodeReport, StoreError> {
     match result {
         Ok(tree) => {

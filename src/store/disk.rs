@@ -37,6 +37,11 @@ pub fn make_directories(path: &Path) -> Result<(), StoreError> {
     io("create", path, fs::DirBuilder::new().recursive(true).mode(0o755).create(path))
 }
 
+/// Makes the one directory `path`. What is in a private directory is private whatever its own mode.
+pub fn make_directory(path: &Path) -> Result<(), StoreError> {
+    io("create", path, fs::DirBuilder::new().mode(0o755).create(path))
+}
+
 /// Makes the one directory `path`, readable by nobody else.
 pub fn make_private_directory(path: &Path) -> Result<(), StoreError> {
     io("create", path, fs::DirBuilder::new().mode(0o700).create(path))
@@ -348,11 +353,6 @@ pub fn read_note(path: &Path, offset: u64) -> u32 {
         Ok(()) => u32::from_le_bytes(bytes),
         Err(_) => 0,
     }
-}
-
-/// Lets others read a directory that was private while it was filled.
-pub fn open_to_readers(path: &Path) -> Result<(), StoreError> {
-    io("change the mode of", path, fs::set_permissions(path, fs::Permissions::from_mode(0o755)))
 }
 
 /// Bytes that are free for us on the file system of `path`, if it can tell.

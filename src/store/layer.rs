@@ -15,8 +15,10 @@ use super::{Store, StoreError, disk};
 use crate::outcome::Failure;
 
 /// `layer.json`. The names `package`, `status` and `error` are those of day10.
+///
+/// `D` is the build document: any JSON when it is read, the document itself when it is written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LayerRecord {
+pub struct LayerRecord<D = serde_json::Value> {
     /// What was built, for people: `fmt.0.9.0`.
     pub package: String,
     /// The kind of node: `build`, `jtw`, …
@@ -37,7 +39,7 @@ pub struct LayerRecord {
     /// How long it took, in seconds of wall time.
     pub seconds: f64,
     /// The build document: exactly the value whose hash is the build key.
-    pub document: serde_json::Value,
+    pub document: D,
 }
 
 /// How a remembered build ended.
@@ -76,7 +78,7 @@ impl LayerDraft {
     }
 
     /// Publishes log and record in one step.
-    pub fn publish(self, record: &LayerRecord) -> Result<(), StoreError> {
+    pub fn publish<D: Serialize>(self, record: &LayerRecord<D>) -> Result<(), StoreError> {
         let path = self.directory.join("layer.json");
         let mut text = serde_json::to_vec_pretty(record).expect("a record has only text keys");
         text.push(b'\n');
@@ -87,7 +89,6 @@ impl LayerDraft {
         if disk::io("read", &path, log.metadata())?.len() > 0 {
             disk::sync(&log, &self.log_path())?;
         }
-        disk::open_to_readers(&self.directory)?;
         disk::sync_directory(&self.directory)?;
         let target = self.store.layer_path(&self.id);
         if !disk::rename_new(&self.directory, &target)? && !self.store.is_success(&self.id) {
@@ -150,7 +151,7 @@ impl Store {
     /// Begins a layer.
     pub fn draft_layer(self: &Arc<Self>, id: &str) -> Result<LayerDraft, StoreError> {
         let directory = self.scratch_path("layer")?;
-        disk::make_private_directory(&directory)?;
+        disk::make_directory(&directory)?;
         let draft = LayerDraft { store: Arc::clone(self), directory, id: id.to_owned() };
         draft.log()?;
         Ok(draft)

@@ -17,25 +17,30 @@ const SMALL: usize = 128 * 1024;
 /// each.
 const MANY: usize = 6;
 
+/// Trees with fewer files are read as quickly from themselves as from a manifest.
+pub(super) const WORTH_A_MANIFEST: usize = 24;
+
 /// Files on their way into the store. Dropped, it leaves nothing behind but what was published.
 #[derive(Debug)]
 pub struct Staging {
     store: Arc<Store>,
+    /// The process's scratch directory: names in it are never used twice.
     directory: PathBuf,
     files: Mutex<HashMap<(BlobHash, bool), PathBuf>>,
 }
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // Leftovers are in this process's scratch directory, which is removed at the end anyway.
-        let _ = disk::remove_tree(&self.directory);
+        for path in self.files().values() {
+            // What stays goes with the scratch directory, at the end of the process.
+            let _ = disk::remove_file(path);
+        }
     }
 }
 
 impl Staging {
     pub(super) fn new(store: &Arc<Store>) -> Result<Self, StoreError> {
-        let directory = store.scratch_path("stage")?;
-        disk::make_private_directory(&directory)?;
+        let directory = store.scratch()?.to_owned();
         Ok(Self { store: Arc::clone(store), directory, files: Mutex::default() })
     }
 
@@ -133,18 +138,26 @@ impl Staging {
         let files = tree.files();
         self.pool(&files)?;
         let draft = self.directory.join(format!("tree-{}", super::next_number()));
-        let flush_each = tree.directory_count() < MANY;
-        disk::make_private_directory(&draft)?;
-        let top = Directory::open(&draft)?;
-        self.fill(&top, tree, &draft, flush_each)?;
-        if !flush_each {
-            disk::sync_file_system(&draft)?;
+        let published = self.draft(tree, &draft).and_then(|()| {
+            if files.len() >= WORTH_A_MANIFEST {
+                let manifest = self.store.root().join("manifests").join(hash.to_hex());
+                self.store.write_whole(&manifest, &tree.encode())?;
+            }
+            disk::rename_new(&draft, &self.store.tree_path(&hash))
+        });
+        if !matches!(published, Ok(true)) {
+            // It failed, or an equal tree was there first, which is success.
+            disk::remove_tree(&draft)?;
         }
-        disk::open_to_readers(&draft)?;
-        self.store.write_whole(&self.store.root().join("manifests").join(hash.to_hex()), &tree.encode())?;
-        // Losing the race to an equal tree is success: the draft goes with the staging directory.
-        disk::rename_new(&draft, &self.store.tree_path(&hash))?;
-        Ok(hash)
+        published.map(|_| hash)
+    }
+
+    /// Makes the tree's directory at `draft`, flushed.
+    fn draft(&self, tree: &Tree, draft: &Path) -> Result<(), StoreError> {
+        let flush_each = tree.directory_count() < MANY;
+        disk::make_directory(draft)?;
+        self.fill(&Directory::open(draft)?, tree, draft, flush_each)?;
+        if flush_each { Ok(()) } else { disk::sync_file_system(draft) }
     }
 
     /// Flushes the staged files of a tree, then gives them their names in the pool.
