@@ -7,6 +7,8 @@
 //! Tests that build need the kernel's namespaces and a Debian mirror. Where a machine has not got
 //! them, they say so and pass, except under `CI`, where that is a failure.
 
+#![allow(dead_code, unused_imports, reason = "each test program uses its own part")]
+
 mod scrub;
 mod seed;
 
@@ -116,6 +118,19 @@ impl TestUniverse {
         copy_linked(&seed.join("store"), &universe.path("store"));
         fs::copy(seed.join("universe.lock"), universe.path("universe.lock")).unwrap();
         Some(universe)
+    }
+
+    /// A copy of a universe file, of the lock beside it and of a store. Files of the store are
+    /// linked where that is possible, so the copy is made on the file system of target/.
+    pub fn copied(universe: &Path, store: &Path) -> Self {
+        let text = fs::read_to_string(universe).unwrap();
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let directory = tempfile::Builder::new().prefix("jtwbuild-test-").tempdir_in(target).unwrap();
+        let copy = Self { directory };
+        copy.write("universe.toml", &text);
+        fs::copy(universe.with_extension("lock"), copy.path("universe.lock")).unwrap();
+        copy_linked(store, &copy.path("store"));
+        copy
     }
 
     /// A path below the directory.

@@ -1,0 +1,156 @@
+//! The demo universe: what runs again after a change, and what does not.
+//!
+//! `JTWBUILD_DEMO_STORE` names a store in which `universe.toml` was realised; `tests/run changes`
+//! sets it. Set to nothing, it says that another step runs these tests.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use support::{Ended, TestUniverse, skip};
+
+/// Where this repository is.
+const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
+
+/// A copy of the demo universe and of its store, if there is one.
+#[track_caller]
+fn demo() -> Option<TestUniverse> {
+    let Some(store) = std::env::var_os("JTWBUILD_DEMO_STORE") else {
+        skip("JTWBUILD_DEMO_STORE names no store with the demo universe");
+        return None;
+    };
+    if store.is_empty() {
+        return None;
+    }
+    let repository = Path::new(REPOSITORY);
+    let store: PathBuf = repository.join(store);
+    Some(TestUniverse::copied(&repository.join("universe.toml"), &store))
+}
+
+/// Realises the universe without a network and with the versions of its lock.
+#[track_caller]
+fn realise(universe: &TestUniverse, more: &str) -> Ended {
+    universe.run(&format!("realise universe.toml --locked --offline --json {more}")).success()
+}
+
+/// The nodes with this outcome.
+fn with(ended: &Ended, outcome: &str) -> BTreeSet<String> {
+    ended.outcomes().into_iter().filter(|(_, word)| word == outcome).map(|(id, _)| id).collect()
+}
+
+#[track_caller]
+fn assert_nothing_ran(ended: &Ended) {
+    let others: Vec<_> = ended.outcomes().into_iter().filter(|(_, word)| word != "reused").collect();
+    assert_eq!(others, [], "{ended}");
+}
+
+fn set(ids: &[&str]) -> BTreeSet<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
+}
+
+/// A word that the store has never seen.
+fn token() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    format!("change-{}-{}", std::process::id(), now.as_nanos())
+}
+
+#[test]
+fn realised_again_nothing_runs_and_the_site_is_there() {
+    let Some(universe) = demo() else { return };
+    // Once with everything looked at, then with the memo that this leaves.
+    for _ in 0..2 {
+        let again = realise(&universe, "-o site");
+        assert_nothing_ran(&again);
+        assert!(universe.path("site/universe.json").exists() || universe.path("site/u").exists());
+        std::fs::remove_dir_all(universe.path("site")).unwrap();
+    }
+}
+
+#[test]
+fn a_comment_in_a_package_recipe_rebuilds_that_package_and_cuts_off_everything_after_it() {
+    let Some(universe) = demo() else { return };
+    let recipe = include_str!("../recipes/packages/fmt/0.9.0.toml");
+    let (before, _) = recipe.split_once("[build]").expect("the recipe says how fmt is built");
+    let command = "exec ocaml pkg/pkg.ml build --dev-pkg false --with-base-unix true --with-cmdliner true";
+    let build = format!(
+        "[build]\nsystem = \"topkg\"\ncommands = [[\"sh\", \"-euc\", \"# {}\\n{command}\"]]\n",
+        token()
+    );
+    universe.write("recipes/packages/fmt/0.9.0.toml", &format!("{before}{build}"));
+    let changed = realise(&universe, "");
+    assert_eq!(with(&changed, "built"), set(&["build/fmt.0.9.0"]), "{changed}");
+    let cut_off = with(&changed, "cutoff");
+    assert!(cut_off.contains("jtw/fmt.0.9.0") && cut_off.len() > 1, "{changed}");
+    let all = changed.outcomes().len();
+    assert_eq!(with(&changed, "reused").len() + cut_off.len() + 1, all, "{changed}");
+    let said =
+        format!(": {all} nodes: 1 built, {} reused, {} cut off", all - 1 - cut_off.len(), cut_off.len());
+    assert!(changed.stderr.contains(&said), "{said}\n{}", changed.stderr);
+    assert_nothing_ran(&realise(&universe, ""));
+}
+
+/// The demo universe with a worker of its own, which is a copy of the built-in one.
+fn with_own_worker() -> Option<TestUniverse> {
+    let universe = demo()?;
+    support::copy_linked(&Path::new(REPOSITORY).join("recipes/jtw-tools/worker"), &universe.path("worker"));
+    universe.edit("[output]", "[tools]\npath = \"worker\"\n\n[output]");
+    assert_nothing_ran(&realise(&universe, ""));
+    Some(universe)
+}
+
+/// Replaces a file of the worker, which is linked with the one of the repository.
+fn change_worker(universe: &TestUniverse, change: impl Fn(&str) -> String) {
+    let path = universe.path("worker/worker.ml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(path, change(&text)).unwrap();
+}
+
+#[test]
+fn a_changed_worker_rebuilds_the_tools_and_the_assembly_only() {
+    let Some(universe) = with_own_worker() else { return };
+    let known = "messages must be JSON texts, not objects";
+    let token = token();
+    change_worker(&universe, |text| {
+        assert!(text.contains(known));
+        text.replace(known, &token)
+    });
+    let changed = realise(&universe, "-o site");
+    let built = with(&changed, "built");
+    let kinds: BTreeSet<&str> = built.iter().filter_map(|id| id.split('/').next()).collect();
+    assert_eq!(kinds, BTreeSet::from(["assembly", "jtw-tools"]), "{changed}");
+    assert_eq!(built.len(), 2, "{changed}");
+    assert_eq!(with(&changed, "cutoff"), set(&[]), "{changed}");
+}
+
+#[test]
+fn a_comment_in_the_worker_rebuilds_the_tools_and_nothing_else() {
+    let Some(universe) = with_own_worker() else { return };
+    let token = token();
+    change_worker(&universe, |text| format!("{text}(* {token} *)\n"));
+    let changed = realise(&universe, "");
+    let built = with(&changed, "built");
+    assert_eq!(built.len(), 1, "{changed}");
+    assert!(built.iter().all(|id| id.starts_with("jtw-tools/")), "{changed}");
+    let cut_off = with(&changed, "cutoff");
+    assert!(cut_off.len() == 1 && cut_off.iter().all(|id| id.starts_with("assembly/")), "{changed}");
+}
+
+#[test]
+fn a_built_package_can_be_looked_at() {
+    let Some(universe) = demo() else { return };
+    let shown = universe.run("show universe.toml build/fmt.0.9.0 --locked --offline").success().stdout;
+    for line in [
+        "status     success",
+        "input      base/ocaml",
+        "input      source/fmt.0.9.0",
+        "output     store/trees/",
+    ] {
+        assert!(shown.contains(line), "no `{line}` in\n{shown}");
+    }
+    let log = universe.run("log universe.toml fmt.0.9.0 --locked --offline");
+    assert_eq!(log.code, Some(3), "source, build and jtw have that name: {log}");
+    let log = universe.run("log universe.toml build/fmt.0.9.0 --locked --offline").success();
+    assert!(log.stdout.contains("ocamlfind"), "{log}");
+}
