@@ -151,7 +151,12 @@ impl Sandbox {
         Ok(Self { spawner, settings, trial: OnceLock::new() })
     }
 
-    /// Makes an empty sandbox, once: a machine that does not allow it is refused before any work.
+    /// Whether this machine can run anything at all: makes an empty sandbox, once. A refusal names
+    /// the setting that is in the way. Every run asks this first.
+    pub fn ready(&self) -> Result<(), SandboxError> {
+        self.trial().map(drop)
+    }
+
     fn trial(&self) -> Result<&Trial, SandboxError> {
         let trial = self.trial.get_or_init(|| {
             let groups = Groups::find().filter(|groups| {

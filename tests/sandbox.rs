@@ -399,7 +399,7 @@ fn a_machine_without_user_namespaces_is_refused_with_its_knob() {
 #[test]
 #[ignore = "runs where no sandbox can be made"]
 fn start_on_a_machine_without() {
-    match Sandbox::start(Settings::default()) {
+    match Sandbox::start(Settings::default()).and_then(|sandbox| sandbox.ready()) {
         Err(jtwbuild::sandbox::SandboxError::Refused(check)) => {
             println!("refused: {} {}", check.detail, check.remedy.unwrap_or_default());
         }
