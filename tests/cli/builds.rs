@@ -216,3 +216,47 @@ fn a_store_may_be_moved() {
     let moved = universe.run("--store moved realise universe.toml --json").success();
     assert!(moved.outcomes().iter().all(|(_, outcome)| outcome == "reused"), "{moved}");
 }
+
+#[test]
+fn a_run_after_one_with_nothing_to_do_notices_every_kind_of_change() {
+    let text =
+        TWO_NODES.replace("echo hello > $out/hello\"", "cat /src/a/* > $out/hello\"\nsource = \"data\"");
+    let text = format!("{text}\n[[include]]\npath = \"more.toml\"\n");
+    let Some(universe) = TestUniverse::buildable(&text) else { return };
+    let more = |word: &str| {
+        universe
+            .write("more.toml", &format!("[[node]]\nname = \"more\"\nscript = \"echo {word} > $out/x\"\n"));
+    };
+    universe.write("data/a/one", "one");
+    more("one");
+    let script_recipe = include_str!("../../recipes/script.toml");
+    let changes: [(&str, &dyn Fn()); 6] = [
+        ("a file below a source", &|| universe.write("data/a/two", "two")),
+        ("a file with other bytes", &|| universe.write("data/a/one", "eno")),
+        ("an included file", &|| more("two")),
+        ("a directory of recipes", &|| {
+            universe.write("recipes/script.toml", &script_recipe.replace("\"UTC\"", "\"CET\""));
+        }),
+        ("a recipe", &|| universe.write("recipes/script.toml", &script_recipe.replace("\"UTC\"", "\"EST\""))),
+        ("outputs that are gone", &|| {
+            for tree in universe.trees() {
+                if universe.path(&format!("store/trees/{tree}/hello")).exists() {
+                    std::fs::remove_dir_all(universe.path(&format!("store/trees/{tree}"))).unwrap();
+                }
+            }
+        }),
+    ];
+    let ran = |ended: crate::support::Ended| {
+        ended.success().outcomes().into_iter().filter(|(_, outcome)| outcome != "reused").count()
+    };
+    assert_eq!(ran(universe.run("realise universe.toml --json")), 3);
+    for (what, change) in changes {
+        // What changed within the clock's grain of a run is looked at again anyway.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        for _ in 0..2 {
+            assert_eq!(ran(universe.run("realise universe.toml --json")), 0, "before {what}");
+        }
+        change();
+        assert!(ran(universe.run("realise universe.toml --json")) > 0, "{what} went unnoticed");
+    }
+}

@@ -162,3 +162,9 @@ fn a_lock_file_that_cannot_be_written() {
                   mount --bind store /mnt/store; cd /mnt; exec $jtwbuild realise universe.toml";
     assert_snapshot!(of_machine(universe.run_in_namespaces("realise universe.toml", script)));
 }
+
+#[test]
+fn a_site_that_is_not_there() {
+    let universe = TestUniverse::planned(TWO_NODES);
+    assert_snapshot!(of_machine(universe.run("serve nowhere --listen 127.0.0.1:0")));
+}
