@@ -46,7 +46,11 @@ impl Builder for LocalBuilder<'_> {
         for tree in job.trees {
             self.pins.provide(tree, self.store)?;
         }
-        match &job.derivation.action {
+        let action = job.derivation.action().map_err(|error| Failure::Machine {
+            what: "a plan that was kept".into(),
+            reason: error.to_string(),
+        })?;
+        match &action {
             Action::Fetch(fetch) => self.fetch(job, fetch),
             Action::Base(base) => self.base(job, base),
             Action::Script(script) => self.script(job, script),

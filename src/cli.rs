@@ -9,6 +9,7 @@ mod progress;
 mod realise;
 mod render;
 mod serve;
+mod shortcut;
 mod summary;
 mod trouble;
 mod update;

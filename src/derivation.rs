@@ -241,12 +241,40 @@ pub struct Derivation {
     pub kind: Kind,
     /// Unique within its kind: `fmt.0.9.0`.
     pub name: Arc<str>,
-    pub action: Action,
     /// What the action's slots are bound to.
     pub inputs: Vec<Input>,
+    /// The part of the document that does not depend on inputs, as it is hashed.
+    head: Arc<[u8]>,
 }
 
 impl Derivation {
+    /// A node that does `action`, with the action's slots bound to `inputs`.
+    pub fn new(kind: Kind, name: Arc<str>, action: &Action, inputs: Vec<Input>) -> Self {
+        let mut text = Vec::with_capacity(2048);
+        let head = Head { format: FORMAT, kind, name: &name, action };
+        serde_json::to_writer(&mut text, &head).expect("actions have only text keys");
+        Self { kind, head: text.into(), name, inputs }
+    }
+
+    /// A node whose [`head`](Self::head) was kept from an earlier plan of this program.
+    pub fn with_head(kind: Kind, name: Arc<str>, head: Vec<u8>, inputs: Vec<Input>) -> Self {
+        Self { kind, name, inputs, head: head.into() }
+    }
+
+    /// The part of the document that does not depend on inputs: JSON, as it is hashed.
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// What the node does. An error means that a kept head is not one of this program's.
+    pub fn action(&self) -> Result<Action, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Kept {
+            action: Action,
+        }
+        serde_json::from_slice(&self.head).map(|Kept { action }| action)
+    }
+
     /// `kind/name`: unique in a plan.
     pub fn id(&self) -> String {
         format!("{}/{}", self.kind, self.name)
@@ -266,50 +294,56 @@ impl Derivation {
     }
 
     /// The plan key, given those of the inputs.
-    ///
-    /// `buffer` is scratch space that saves an allocation a node.
-    pub fn plan_key(&self, of: impl Fn(NodeId) -> PlanKey, buffer: &mut Vec<u8>) -> PlanKey {
-        let names = self.inputs.iter().map(|input| match input {
+    pub fn plan_key(&self, of: impl Fn(NodeId) -> PlanKey) -> PlanKey {
+        let name = |input: &Input| match input {
             Input::Node(id) => *of(*id).as_bytes(),
             Input::Tree(tree) => *tree.as_bytes(),
-        });
-        PlanKey::from_bytes(self.digest(PLAN_CONTEXT, names, buffer))
+        };
+        plan_key(&self.head, self.inputs.iter().map(name))
     }
 
     /// The build key, given the inputs' contents in slot order.
     pub fn build_key(&self, trees: &[TreeHash]) -> BuildKey {
         let names = trees.iter().map(|tree| *tree.as_bytes());
-        BuildKey::from_bytes(self.digest(BUILD_CONTEXT, names, &mut Vec::new()))
-    }
-
-    fn digest(&self, context: &str, names: impl Iterator<Item = [u8; 32]>, buffer: &mut Vec<u8>) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new_derive_key(context);
-        buffer.clear();
-        serde_json::to_writer(&mut *buffer, &self.head()).expect("actions have only text keys");
-        hasher.update(&(buffer.len() as u64).to_le_bytes());
-        hasher.update(buffer);
-        for name in names {
-            hasher.update(&name);
-        }
-        *hasher.finalize().as_bytes()
-    }
-
-    fn head(&self) -> Head<'_> {
-        Head { format: FORMAT, kind: self.kind, name: &self.name, action: &self.action }
+        BuildKey::from_bytes(digest(BUILD_CONTEXT, &self.head, names))
     }
 
     /// The whole document, with the inputs' contents in slot order, as `layer.json` keeps it.
     pub fn document<'a>(&'a self, trees: &'a [TreeHash]) -> Document<'a> {
-        Document { head: self.head(), inputs: trees }
+        Document {
+            format: FORMAT,
+            kind: self.kind,
+            name: &self.name,
+            action: self.action().ok(),
+            inputs: trees,
+        }
     }
 }
 
 /// A whole build document.
 #[derive(Serialize)]
 pub struct Document<'a> {
-    #[serde(flatten)]
-    head: Head<'a>,
+    format: u32,
+    kind: Kind,
+    name: &'a str,
+    action: Option<Action>,
     inputs: &'a [TreeHash],
+}
+
+/// The plan key of the node with this [`Derivation::head`], given the inputs' names in slot order:
+/// plan keys of nodes, hashes of given trees.
+pub fn plan_key(head: &[u8], names: impl Iterator<Item = [u8; 32]>) -> PlanKey {
+    PlanKey::from_bytes(digest(PLAN_CONTEXT, head, names))
+}
+
+fn digest(context: &str, head: &[u8], names: impl Iterator<Item = [u8; 32]>) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key(context);
+    hasher.update(&(head.len() as u64).to_le_bytes());
+    hasher.update(head);
+    for name in names {
+        hasher.update(&name);
+    }
+    *hasher.finalize().as_bytes()
 }
 
 /// The part of a document that does not depend on inputs.
@@ -341,12 +375,22 @@ mod tests {
             env: [("PATH".to_owned(), "/bin".to_owned())].into(),
             limits: Limits { seconds: 1, memory: 2, log: 3, processes: 4 },
         };
-        Derivation {
-            kind: Kind::Node,
-            name: "x".into(),
-            action: Action::Script(Script { request, outputs: vec!["value".into()] }),
-            inputs: vec![Input::Node(NodeId(0)), Input::Tree(TreeHash::from_bytes([1; 32]))],
-        }
+        let action = Action::Script(Script { request, outputs: vec!["value".into()] });
+        let inputs = vec![Input::Node(NodeId(0)), Input::Tree(TreeHash::from_bytes([1; 32]))];
+        Derivation::new(Kind::Node, "x".into(), &action, inputs)
+    }
+
+    #[test]
+    fn kept_head_gives_the_same_keys_and_action() {
+        let derivation = script();
+        let head = derivation.head().to_vec();
+        let kept = Derivation::with_head(Kind::Node, "x".into(), head, derivation.inputs.clone());
+        let of = |_| PlanKey::from_bytes([7; 32]);
+        assert_eq!(kept.plan_key(of), derivation.plan_key(of));
+        assert_eq!(kept.build_key(&[]), derivation.build_key(&[]));
+        let action = kept.action().unwrap();
+        assert_eq!(action, derivation.action().unwrap());
+        assert_eq!(Derivation::new(Kind::Node, "x".into(), &action, vec![]).head(), derivation.head());
     }
 
     /// Every single leaf of the document, changed by itself, gives another key.
@@ -355,7 +399,7 @@ mod tests {
         let derivation = script();
         let trees = [TreeHash::from_bytes([5; 32]), TreeHash::from_bytes([1; 32])];
         let key = derivation.build_key(&trees);
-        let action = serde_json::to_value(&derivation.action).unwrap();
+        let action = serde_json::to_value(derivation.action().unwrap()).unwrap();
         let mut leaves = Vec::new();
         collect_leaves(&action, String::new(), &mut leaves);
         assert!(leaves.len() > 15, "{leaves:?}");
@@ -374,13 +418,16 @@ mod tests {
                 other => panic!("{pointer}: {other}"),
             };
             let action = serde_json::from_value(changed).unwrap();
-            let other = Derivation { action, ..derivation.clone() };
+            let other = Derivation::new(Kind::Node, "x".into(), &action, vec![]);
             assert_ne!(other.build_key(&trees), key, "{pointer}");
         }
         let other = [trees[0], TreeHash::from_bytes([6; 32])];
         assert_ne!(derivation.build_key(&other), key);
-        assert_ne!(Derivation { name: "y".into(), ..derivation.clone() }.build_key(&trees), key);
-        assert_ne!(Derivation { kind: Kind::Build, ..derivation }.build_key(&trees), key);
+        let action = derivation.action().unwrap();
+        let other = |kind, name: &str| Derivation::new(kind, name.into(), &action, vec![]).build_key(&trees);
+        assert_eq!(other(Kind::Node, "x"), key);
+        assert_ne!(other(Kind::Node, "y"), key);
+        assert_ne!(other(Kind::Build, "x"), key);
     }
 
     fn collect_leaves(value: &serde_json::Value, at: String, leaves: &mut Vec<String>) {
@@ -401,7 +448,7 @@ mod tests {
     fn plan_and_build_keys_are_never_equal() {
         let derivation = script();
         let hash = [1; 32];
-        let plan = derivation.plan_key(|_| PlanKey::from_bytes(hash), &mut Vec::new());
+        let plan = derivation.plan_key(|_| PlanKey::from_bytes(hash));
         let trees = [TreeHash::from_bytes(hash), TreeHash::from_bytes(hash)];
         assert_ne!(plan.as_bytes(), derivation.build_key(&trees).as_bytes());
     }

@@ -2,50 +2,45 @@
 //! looking at those files, without reading them again.
 //!
 //! A memo is a cache beside the facts: deleting it costs time, and a file that could have changed
-//! unseen (within the clock's grain before it was read, or since) keeps it from being written.
+//! unseen (within the clock's grain before it was read, or since) keeps it from being written, or, if
+//! it is the source of a node, is read again. Beside it are the plan as a [`Table`] and the heads of its
+//! nodes: with them, a run after a change of sources plans only what these reach.
+
+mod bytes;
+pub mod snapshot;
+pub mod table;
+#[cfg(test)]
+mod tests;
+mod watched;
 
 use std::collections::BTreeMap;
-use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::ffi::OsStr;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
-
+use self::bytes::{Check, Reader, WORD, Writer};
+use self::snapshot::{HEADS_AT, HEADS_MAGIC};
+use self::table::Table;
 use crate::store::tree::TreeHash;
 use crate::store::{Store, StoreError, disk};
 
-/// Raised when the file's form or what it stands for changes.
-const VERSION: u32 = 1;
+pub use self::watched::{Source, Watched};
 
-/// Timestamps of files may lag behind the clock by this much.
-const GRAIN: Duration = Duration::from_millis(20);
-
-/// What a file looked like: enough that no ordinary write leaves it the same.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Look(u64, u64, u64, i64, i64, i64, i64);
-
-/// Everything that a run read.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Watched {
-    /// Files and directories by path, as they looked.
-    looks: Vec<(PathBuf, Look)>,
-    /// Paths at which nothing was.
-    absent: Vec<PathBuf>,
-    /// Small files that the run may have written itself: BLAKE3 of what they hold.
-    contents: Vec<(PathBuf, String)>,
-}
+/// Changed when the file's form or what it stands for changes.
+const MAGIC: &[u8; WORD] = b"jtwbuild memo  2";
 
 /// A successful run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Memo {
-    version: u32,
-    watched: Watched,
+    pub watched: Watched,
     pub made: Made,
+    /// The checksum of the table that goes with it.
+    table: Check,
 }
 
 /// What a run has made.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Made {
     pub universe: String,
     /// How many nodes the plan had.
@@ -56,62 +51,12 @@ pub struct Made {
     pub site: Option<(TreeHash, PathBuf)>,
 }
 
-impl Watched {
-    /// Looks at a file, or at a directory and everything in it. `since` is when the run began:
-    /// `Ok(false)` if the path may have changed since then.
-    pub fn add(&mut self, path: &Path, since: SystemTime) -> io::Result<bool> {
-        let metadata = match std::fs::metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.absent.push(path.to_owned());
-                return Ok(true);
-            }
-            other => other?,
-        };
-        let limit = since.checked_sub(GRAIN).and_then(|limit| limit.duration_since(UNIX_EPOCH).ok());
-        let changed = u64::try_from(metadata.ctime()).unwrap_or(0);
-        let nanoseconds = u32::try_from(metadata.ctime_nsec()).unwrap_or(0);
-        if limit.is_none_or(|limit| Duration::new(changed, nanoseconds) >= limit) {
-            return Ok(false);
-        }
-        self.looks.push((path.to_owned(), look(&metadata)));
-        if metadata.is_dir() {
-            for entry in std::fs::read_dir(path)? {
-                if !self.add(&entry?.path(), since)? {
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    /// Remembers a small file by what it holds.
-    pub fn add_content(&mut self, path: &Path, content: &[u8]) {
-        self.contents.push((path.to_owned(), blake3::hash(content).to_hex().to_string()));
-    }
-
-    fn is_unchanged(&self) -> bool {
-        let same = |(path, known): &(PathBuf, Look)| {
-            std::fs::metadata(path).is_ok_and(|metadata| look(&metadata) == *known)
-        };
-        let holds = |(path, known): &(PathBuf, String)| {
-            std::fs::read(path).is_ok_and(|content| blake3::hash(&content).to_hex().as_str() == known)
-        };
-        self.looks.iter().all(same)
-            && !self.absent.iter().any(|path| path.exists())
-            && self.contents.iter().all(holds)
-    }
-}
-
-fn look(metadata: &std::fs::Metadata) -> Look {
-    Look(
-        metadata.dev(),
-        metadata.ino(),
-        metadata.size(),
-        metadata.mtime(),
-        metadata.mtime_nsec(),
-        metadata.ctime(),
-        metadata.ctime_nsec(),
-    )
+/// A memo of a run that read the same as the next one would, but for some sources.
+#[derive(Debug)]
+pub struct Recalled {
+    pub memo: Memo,
+    /// Positions of the sources that do not look as they did.
+    pub suspects: Vec<usize>,
 }
 
 /// Where the memo of one command is: the same universe with other settings has another one.
@@ -124,106 +69,114 @@ impl Place {
     /// `settings` are all that decide what a run reads and where its site goes. The running
     /// program is one of them: its recipes are built in.
     pub fn new(store: &Store, settings: &BTreeMap<&str, String>) -> Self {
-        let program = std::fs::metadata("/proc/self/exe").map(|metadata| look(&metadata)).ok();
-        let text = serde_json::to_string(&(VERSION, program, settings)).expect("settings are text");
+        let program = std::fs::metadata("/proc/self/exe").map(|metadata| watched::look(&metadata)).ok();
+        let text = serde_json::to_string(&(MAGIC, program, settings)).expect("settings are text");
         let name = blake3::hash(text.as_bytes()).to_hex();
         Self { path: store.plans().join(format!("memo-{}", &name[..32])) }
     }
 
-    fn lines(&self) -> PathBuf {
-        self.path.with_extension("nodes")
+    /// The memo, if nothing that its run read has changed since, but perhaps sources of nodes.
+    pub fn recall(&self) -> Option<Recalled> {
+        let file = disk::read_if_present(&self.path).ok()??;
+        let memo = Memo::read(&file)?;
+        if !memo.watched.is_unchanged() {
+            return None;
+        }
+        let sources = memo.watched.sources.iter().enumerate();
+        let suspects = sources.filter(|(_, source)| !source.looks_unchanged()).map(|(at, _)| at).collect();
+        Some(Recalled { memo, suspects })
     }
 
-    /// The memo, if nothing that its run read has changed since and its outputs are there.
-    pub fn recall(&self, store: &Store) -> Option<Memo> {
-        let bytes = disk::read_if_present(&self.path).ok()??;
-        let memo: Memo = serde_json::from_slice(&bytes).ok()?;
-        let good = memo.version == VERSION
-            && memo.watched.is_unchanged()
-            && memo.made.targets.iter().all(|(_, tree)| store.has_tree(tree));
-        good.then_some(memo)
+    /// The table that goes with a memo.
+    pub fn table(&self, memo: &Memo) -> Option<Table> {
+        let file = disk::read_if_present(&self.path.with_extension("table")).ok()??;
+        file.ends_with(&memo.table).then(|| Table::read(file))?
     }
 
-    /// The description of all nodes that was left with the memo.
-    pub fn recall_lines(&self) -> Option<Vec<u8>> {
-        disk::read_if_present(&self.lines()).ok()?
+    /// Where the heads of the plan's nodes are.
+    pub fn heads(&self) -> PathBuf {
+        self.path.with_extension("heads")
     }
 
-    /// Leaves a memo, with a description of all nodes that is read only when it is asked for.
-    pub fn leave(&self, store: &Store, memo: &Memo, lines: &[u8]) -> Result<(), StoreError> {
-        store.write_whole(&self.lines(), lines)?;
-        let bytes = serde_json::to_vec(memo).expect("a memo has only text keys");
-        store.write_whole(&self.path, &bytes)
+    /// Leaves a memo. `heads` are those that go with the table, unless they are there already.
+    pub fn leave(
+        &self,
+        store: &Store,
+        watched: Watched,
+        made: Made,
+        table: Table,
+        heads: Option<&[u8]>,
+    ) -> Result<(), StoreError> {
+        if let Some(heads) = heads {
+            self.leave_heads(store, heads)?;
+        }
+        let (file, check) = table.seal();
+        store.write_whole(&self.path.with_extension("table"), &file)?;
+        self.leave_again(store, &Memo { watched, made, table: check })
+    }
+
+    /// Leaves a memo whose table is there.
+    pub fn leave_again(&self, store: &Store, memo: &Memo) -> Result<(), StoreError> {
+        store.write_whole(&self.path, &memo.write())
+    }
+
+    /// The heads of all nodes are most of what there is to write, and are mostly as they were.
+    fn leave_heads(&self, store: &Store, heads: &[u8]) -> Result<(), StoreError> {
+        let mut start = HEADS_MAGIC.to_vec();
+        start.extend(bytes::check(heads));
+        let mut known = [0; HEADS_AT];
+        let there = std::fs::File::open(self.heads()).and_then(|mut file| {
+            file.read_exact(&mut known)?;
+            file.metadata()
+        });
+        let length = start.len() + heads.len();
+        if there.is_ok_and(|metadata| metadata.len() == length as u64) && known == *start {
+            return Ok(());
+        }
+        start.extend(heads);
+        store.write_whole(&self.heads(), &start)
     }
 }
 
 impl Memo {
-    /// A memo of a run that read what was `watched`.
-    pub fn new(watched: Watched, made: Made) -> Self {
-        Self { version: VERSION, watched, made }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Well after everything that a test has written.
-    fn later() -> SystemTime {
-        SystemTime::now() + Duration::from_secs(60)
+    /// Whether the outputs that the run was for are there.
+    pub fn has_outputs(&self, store: &Store) -> bool {
+        self.made.targets.iter().all(|(_, tree)| store.has_tree(tree))
     }
 
-    #[test]
-    fn memo_holds_until_something_that_was_read_changes() {
-        let directory = tempfile::tempdir().unwrap();
-        let at = |name: &str| directory.path().join(name);
-        std::fs::create_dir(at("sources")).unwrap();
-        std::fs::write(at("sources/a"), "1").unwrap();
-        std::fs::write(at("lock"), "pins").unwrap();
-        let watched = || {
-            let mut watched = Watched::default();
-            assert!(watched.add(&at("sources"), later()).unwrap());
-            assert!(watched.add(&at("recipes"), later()).unwrap());
-            watched.add_content(&at("lock"), b"pins");
-            watched
+    fn write(&self) -> Vec<u8> {
+        let mut to = Writer(MAGIC.to_vec());
+        to.0.extend(self.table);
+        self.watched.write(&mut to);
+        to.text(self.made.universe.as_bytes());
+        to.number(self.made.nodes);
+        to.number(self.made.targets.len());
+        for (id, tree) in &self.made.targets {
+            to.text(id.as_bytes());
+            to.0.extend(tree.as_bytes());
+        }
+        to.0.push(u8::from(self.made.site.is_some()));
+        if let Some((tree, path)) = &self.made.site {
+            to.0.extend(tree.as_bytes());
+            to.text(path.as_os_str().as_bytes());
+        }
+        bytes::seal(to.0)
+    }
+
+    fn read(file: &[u8]) -> Option<Self> {
+        let mut from = Reader(bytes::unseal(file, MAGIC)?);
+        let table = from.array()?;
+        let watched = Watched::read(&mut from)?;
+        let text = |from: &mut Reader<'_>| String::from_utf8(from.text()?.to_vec()).ok();
+        let (universe, nodes) = (text(&mut from)?, from.number()?);
+        let targets = from.list(|from| Some((text(from)?, TreeHash::from_bytes(from.array()?))))?;
+        let site = match from.array()? {
+            [0] => None,
+            _ => {
+                let tree = TreeHash::from_bytes(from.array()?);
+                Some((tree, Path::new(OsStr::from_bytes(from.text()?)).to_owned()))
+            }
         };
-        let before = watched();
-        assert!(before.is_unchanged());
-        std::fs::write(at("sources/b"), "new").unwrap();
-        assert!(!before.is_unchanged(), "a file was added");
-        let before = watched();
-        std::fs::write(at("sources/a"), "2").unwrap();
-        assert!(!before.is_unchanged(), "a file was changed");
-        let before = watched();
-        std::fs::create_dir(at("recipes")).unwrap();
-        assert!(!before.is_unchanged(), "something appeared");
-        let before = watched();
-        std::fs::write(at("lock"), "pins").unwrap();
-        assert!(before.is_unchanged(), "written again, but the same");
-        std::fs::write(at("lock"), "other").unwrap();
-        assert!(!before.is_unchanged());
-    }
-
-    #[test]
-    fn file_that_changed_during_the_run_is_not_trusted() {
-        let directory = tempfile::tempdir().unwrap();
-        let begun = SystemTime::now();
-        std::fs::write(directory.path().join("a"), "1").unwrap();
-        assert!(!Watched::default().add(directory.path(), begun).unwrap());
-    }
-
-    #[test]
-    fn memo_without_its_outputs_is_forgotten() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path()).unwrap();
-        let place = Place::new(&store, &[("universe", "u".to_owned())].into());
-        assert!(place.recall(&store).is_none());
-        let mut made = Made { universe: "u".into(), nodes: 1, targets: vec![], site: None };
-        place.leave(&store, &Memo::new(Watched::default(), made.clone()), b"[]").unwrap();
-        assert_eq!(place.recall(&store).unwrap().made.universe, "u");
-        assert_eq!(place.recall_lines().unwrap(), b"[]");
-        made.targets.push(("lost".into(), TreeHash::from_bytes([1; 32])));
-        place.leave(&store, &Memo::new(Watched::default(), made), b"[]").unwrap();
-        assert!(place.recall(&store).is_none());
+        Some(Self { watched, made: Made { universe, nodes, targets, site }, table })
     }
 }

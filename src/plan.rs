@@ -18,19 +18,23 @@ pub struct Plan {
     graph: DiGraph<Derivation, (), u32>,
     keys: Vec<PlanKey>,
     by_id: HashMap<String, NodeId>,
-    /// Scratch space for documents.
-    buffer: Vec<u8>,
 }
 
 impl Plan {
     /// Adds a derivation whose inputs are in the plan already, and gives it its plan key. One that
     /// is there under the same id is kept: ids name equal derivations.
     pub fn add(&mut self, derivation: Derivation) -> NodeId {
+        let key = derivation.plan_key(|input| self.keys[input.index()]);
+        self.add_keyed(derivation, key)
+    }
+
+    /// Adds a derivation whose plan key is known, because it was planned with more around it than
+    /// is in this plan.
+    pub fn add_keyed(&mut self, derivation: Derivation, key: PlanKey) -> NodeId {
         let name = derivation.id();
         if let Some(known) = self.by_id.get(&name) {
             return *known;
         }
-        let key = derivation.plan_key(|input| self.keys[input.index()], &mut self.buffer);
         let needs: Vec<NodeId> = derivation.needs().collect();
         let node = self.graph.add_node(derivation);
         for input in needs {

@@ -55,7 +55,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("recipe", &["toml_reader", "diagnostic", "name", "path", "version", "source", "request", "package"]),
-    ("memo", &["store", "store::tree"]),
     ("lock", &["toml_reader", "diagnostic", "name", "path", "version", "source"]),
     ("pins", &["name", "path", "source", "outcome", "recipe", "lock", "store"]),
     (
@@ -95,6 +94,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "derivation",
         ],
     ),
+    ("memo", &["store", "store::tree", "derivation", "plan"]),
     ("fetch", &["source", "outcome", "store"]),
     ("sandbox", &["request", "outcome", "store"]),
     ("realise", &["source", "request", "outcome", "derivation", "plan", "store"]),

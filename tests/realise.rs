@@ -27,12 +27,8 @@ fn script(name: &str, word: &str, inputs: &[NodeId]) -> Derivation {
         env: BTreeMap::new(),
         limits: Limits { seconds: 1, memory: 1, log: 1, processes: 1 },
     };
-    Derivation {
-        kind: Kind::Node,
-        name: name.into(),
-        action: Action::Script(Script { request, outputs: vec![OUT.into()] }),
-        inputs: inputs.iter().map(|id| Input::Node(*id)).collect(),
-    }
+    let action = Action::Script(Script { request, outputs: vec![OUT.into()] });
+    Derivation::new(Kind::Node, name.into(), &action, inputs.iter().map(|id| Input::Node(*id)).collect())
 }
 
 /// Writes the part of its word before a `#` and its inputs' hashes, like a program that ignores
@@ -47,7 +43,7 @@ impl Builder for Writer<'_> {
     fn build(&self, job: &Job<'_>) -> Result<TreeHash, Failure> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         self.order.lock().unwrap().push(job.derivation.name.to_string());
-        let Action::Script(script) = &job.derivation.action else { panic!("only scripts") };
+        let Action::Script(script) = job.derivation.action().unwrap() else { panic!("only scripts") };
         let word = &script.request.stages[0][0].argv[0];
         match word.as_str() {
             "fail" => return Err(Failure::BuilderExit { command: "fail".into(), status: 1 }),

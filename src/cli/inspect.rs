@@ -25,6 +25,7 @@ struct Found {
 pub(super) fn show(global: &Global, verb: &Show) -> Result<ExitCode, Trouble> {
     let found = find(global, &verb.universe, &verb.node)?;
     let derivation = found.plan.derivation(found.node);
+    let action = derivation.action().expect("it was planned just now");
     let record = match found.build {
         Some(build) => found.store.layer(&Store::layer_id(derivation.kind.word(), &build))?,
         None => None,
@@ -35,7 +36,7 @@ pub(super) fn show(global: &Global, verb: &Show) -> Result<ExitCode, Trouble> {
             "id": derivation.id(),
             "plan_key": found.plan.key(found.node),
             "build_key": found.build,
-            "action": derivation.action,
+            "action": action,
             "record": known,
         });
         return Ok(render::data(&format!("{value:#}\n")));
@@ -70,11 +71,7 @@ pub(super) fn show(global: &Global, verb: &Show) -> Result<ExitCode, Trouble> {
     if let Some(log) = log_of(&found) {
         let _ = writeln!(text, "  log        {}", log.display());
     }
-    let _ = writeln!(
-        text,
-        "{:#}",
-        serde_json::to_value(&derivation.action).expect("an action has only text keys")
-    );
+    let _ = writeln!(text, "{:#}", serde_json::to_value(&action).expect("an action has only text keys"));
     Ok(render::data(&text))
 }
 

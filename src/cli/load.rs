@@ -8,12 +8,13 @@ use std::time::SystemTime;
 
 use super::trouble::{Exit, Trouble};
 use super::{Global, UniverseArguments};
+use crate::derivation::{Input, Kind};
 use crate::diagnostic::did_you_mean;
 use crate::fetch::debian::{self, BaseSpec, Notice};
 use crate::fetch::glob::Glob;
 use crate::fetch::{Expired, Fetcher, Settings};
 use crate::lock::{Lock, LockedBase};
-use crate::memo::Watched;
+use crate::memo::{Source, Watched};
 use crate::name::RecipeName;
 use crate::package::set::PackageSet;
 use crate::path::RelativePath;
@@ -40,6 +41,8 @@ pub(super) struct Loaded {
     recipe_directories: Vec<PathBuf>,
     /// What the lock file held when it was read.
     pub lock_before: Option<Lock>,
+    /// Content of the local sources of nodes, once it is planned.
+    sources: BTreeMap<RelativePath, TreeHash>,
 }
 
 /// What a lock is allowed to do.
@@ -135,6 +138,7 @@ impl Loaded {
             lock_path,
             recipe_directories,
             lock_before,
+            sources: BTreeMap::new(),
         })
     }
 
@@ -149,7 +153,7 @@ impl Loaded {
             return Err(Trouble::new(Exit::Input, "jtwbuild::lock::incomplete", message, Some(help)));
         }
         let mut pins = Pins::new(&self.lock);
-        let sources = self.pin_sources(&mut pins)?;
+        self.sources = self.pin_sources(&mut pins)?;
         let (worker, page) = match self.universe.compiler {
             Some(_) => (Some(self.pin_worker(&mut pins)?), Some(self.pin_page(&mut pins)?)),
             None => (None, None),
@@ -159,7 +163,7 @@ impl Loaded {
             solution: &solution,
             recipes: &self.recipes,
             pins: &pins,
-            sources: &sources,
+            sources: &self.sources,
             worker,
             page,
         })?;
@@ -184,26 +188,33 @@ impl Loaded {
         self.universe.output.below(&self.universe.directory)
     }
 
-    /// Looks at everything that was read, for a memo; `None` if some of it may have changed since
-    /// the run began.
-    pub fn watched(&self, since: SystemTime) -> Option<Watched> {
+    /// Looks at everything that was read, for a memo; `None` if some of it, other than sources of
+    /// nodes, may have changed since the run began.
+    pub fn watched(&self, plan: &Plan, since: SystemTime) -> Option<Watched> {
         let mut watched = Watched::default();
         watched.add_content(&self.lock_path, self.lock.render().as_bytes());
         let files = self.universe.files.iter().map(|file| PathBuf::from(&file.name));
-        let sources = self.universe.nodes.iter().filter_map(|node| match &node.source {
-            NodeSource::Local { path, .. } => Some(path.below(&self.universe.directory)),
-            _ => None,
-        });
         let tools = match &self.universe.tools {
             Tools::BuiltIn => None,
             Tools::Path { path, .. } => Some(self.universe.directory.join(path)),
         };
-        let sources: BTreeSet<PathBuf> = sources.chain(tools).collect();
-        for path in files.chain(self.recipe_directories.iter().cloned()).chain(sources) {
+        for path in files.chain(self.recipe_directories.iter().cloned()).chain(tools) {
             // A path that cannot be looked at keeps the memo from being written.
             if !watched.add(&path, since).unwrap_or(false) {
                 return None;
             }
+        }
+        let mut users: BTreeMap<&RelativePath, Vec<(u32, u32)>> = BTreeMap::new();
+        for node in &self.universe.nodes {
+            let NodeSource::Local { path, .. } = &node.source else { continue };
+            let id = plan.find(&format!("{}/{}", Kind::Node, node.name))?;
+            let source = Input::Tree(*self.sources.get(path)?);
+            let slot = plan.derivation(id).inputs.iter().position(|input| *input == source)?;
+            users.entry(path).or_default().push((id.0, u32::try_from(slot).ok()?));
+        }
+        for (path, users) in users {
+            let tree = *self.sources.get(path)?;
+            watched.sources.push(Source::new(&path.below(&self.universe.directory), tree, users, since));
         }
         Some(watched)
     }

@@ -1,6 +1,5 @@
 //! `jtwbuild realise`: load, plan, realise, publish, report.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
@@ -8,15 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::load::{Loaded, Pinning, lock_path, open_store};
 use super::progress::{Display, Loudness};
 use super::trouble::{Exit, Trouble};
-use super::{Global, Realise, render, summary};
+use super::{Global, Realise, render, shortcut, summary};
 use crate::builder::{AnySandbox, LocalBuilder};
 use crate::derivation::Kind;
-use crate::memo::{self, Made, Memo};
+use crate::fetch::Fetcher;
+use crate::memo::table::Table;
+use crate::memo::{self, Made};
 use crate::outcome::Failure;
 use crate::pins::Pins;
 use crate::plan::Plan;
@@ -34,29 +35,41 @@ struct Report<'a> {
     nodes: &'a [NodeLine],
 }
 
-/// One node of the object. A memo keeps these for runs with nothing to do.
-#[derive(Clone, Serialize, Deserialize)]
-struct NodeLine {
-    kind: Kind,
-    name: String,
+/// One node of the object.
+#[derive(Serialize)]
+pub(super) struct NodeLine {
+    pub kind: Kind,
+    pub name: String,
     /// The build key, or null when it never came to be known.
-    key: Option<String>,
-    outcome: Cow<'static, str>,
-    seconds: f64,
+    pub key: Option<String>,
+    pub outcome: &'static str,
+    pub seconds: f64,
     /// The output's tree, or null.
-    tree: Option<String>,
+    pub tree: Option<String>,
+}
+
+/// What the command is about.
+pub(super) struct Command<'a> {
+    pub global: &'a Global,
+    pub verb: &'a Realise,
+    pub store: &'a Arc<Store>,
+    pub place: &'a memo::Place,
+    pub begun: Instant,
+    pub since: SystemTime,
 }
 
 pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> {
     let (begun, since) = (Instant::now(), SystemTime::now());
     let store = open_store(global)?;
     let place = memo_place(&store, verb);
-    if let Some(memo) = place.recall(&store)
-        && let Some(code) = nothing_to_do(global, verb, &store, &place, &memo.made, begun)?
-    {
-        return Ok(code);
+    let mut sandbox = None;
+    if let Some(recalled) = place.recall() {
+        let command = Command { global, verb, store: &store, place: &place, begun, since };
+        if let Some(code) = shortcut::run(&command, recalled, &mut sandbox)? {
+            return Ok(code);
+        }
     }
-    let sandbox = AnySandbox::start();
+    let sandbox = sandbox.unwrap_or_else(AnySandbox::start);
     let mut loaded = Loaded::read(&verb.universe, Pinning::Complete)?;
     let (plan, pins) = loaded.plan(&verb.universe)?;
     let target = verb.output.clone().unwrap_or_else(|| loaded.output());
@@ -72,7 +85,7 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
         render::note(&format!("notice: {notice}"));
     }
     let stop = stop_on_signals()?;
-    let run = realise_plan(global, verb, &store, &loaded, (&plan, &pins, &sandbox), &stop);
+    let run = realise_plan(global, verb, &store, &loaded.fetcher, (&plan, &pins, &sandbox), &stop);
     let site = match assembly.and_then(|node| run.report(node).tree) {
         Some(tree) => {
             publish::publish(&store, &*store.tree(&tree)?, &target)?;
@@ -90,9 +103,12 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
     };
     let lines = lines(&plan, &run);
     if run.is_success()
-        && let Some(watched) = loaded.watched(since)
+        && let Some(watched) = loaded.watched(&plan, since)
     {
-        leave_memo(&place, &store, &Memo::new(watched, made.clone()), &lines);
+        let results = run.nodes.iter().map(|report| (report.build, report.tree));
+        let (table, heads) = Table::new(&plan, results);
+        // That it cannot be left costs time in the next run, nothing else.
+        let _ = place.leave(&store, watched, made.clone(), table, Some(&heads));
     }
     if !run.is_success() {
         render::error_text(&summary::root_causes(&store, &plan, &run));
@@ -109,16 +125,16 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
 }
 
 /// Realises the plan, showing how it goes.
-fn realise_plan(
+pub(super) fn realise_plan(
     global: &Global,
     verb: &Realise,
     store: &Arc<Store>,
-    loaded: &Loaded,
+    fetcher: &Fetcher,
     (plan, pins, sandbox): (&Plan, &Pins, &AnySandbox),
     stop: &Stop,
 ) -> Run {
     let facts = Facts::load(&store.plans().join("facts"));
-    let builder = LocalBuilder { store, pins, fetcher: &loaded.fetcher, sandbox };
+    let builder = LocalBuilder { store, pins, fetcher, sandbox };
     let display = Display::new(plan, loudness(global));
     let jobs = verb.jobs.map_or_else(processors, usize::from);
     let settings = Settings { jobs, retry_failed: verb.retry_failed };
@@ -150,29 +166,8 @@ fn memo_place(store: &Store, verb: &Realise) -> memo::Place {
     memo::Place::new(store, &settings)
 }
 
-/// A run whose memo holds: only the site is looked at.
-fn nothing_to_do(
-    global: &Global,
-    verb: &Realise,
-    store: &Store,
-    place: &memo::Place,
-    made: &Made,
-    begun: Instant,
-) -> Result<Option<ExitCode>, Trouble> {
-    if let Some((tree, target)) = &made.site {
-        publish::publish(store, &*store.tree(tree)?, target)?;
-    }
-    let lines: Option<Vec<NodeLine>> = if verb.json {
-        place.recall_lines().and_then(|bytes| serde_json::from_slice(&bytes).ok())
-    } else {
-        Some(Vec::new())
-    };
-    let counts = [("reused", made.nodes)];
-    Ok(lines.map(|lines| tell(verb, !global.quiet, store, made, &counts, &lines, begun)))
-}
-
 /// Prints how the run ended, for people and for programs.
-fn tell(
+pub(super) fn tell(
     verb: &Realise,
     is_loud: bool,
     store: &Store,
@@ -193,14 +188,6 @@ fn tell(
     let mut text = serde_json::to_string_pretty(&report).expect("a report has only text keys");
     text.push('\n');
     render::data(&text)
-}
-
-/// Leaves a memo. That it cannot be left costs time in the next run, nothing else.
-fn leave_memo(place: &memo::Place, store: &Store, memo: &Memo, lines: &[NodeLine]) {
-    let reused = |line: &NodeLine| NodeLine { outcome: "reused".into(), seconds: 0.0, ..line.clone() };
-    let lines: Vec<NodeLine> = lines.iter().map(reused).collect();
-    let lines = serde_json::to_vec(&lines).expect("lines have only text keys");
-    let _ = place.leave(store, memo, &lines);
 }
 
 fn processors() -> usize {
@@ -226,7 +213,7 @@ fn watched<T: Send>(display: &Display<'_>, work: impl FnOnce() -> T + Send) -> T
 
 /// The first signal asks the run to stop; the second one ends the process, and with it every
 /// sandbox.
-fn stop_on_signals() -> Result<Arc<Stop>, Trouble> {
+pub(super) fn stop_on_signals() -> Result<Arc<Stop>, Trouble> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let cannot = |error: std::io::Error| {
         let message = format!("signals cannot be handled: {error}");
@@ -242,7 +229,7 @@ fn stop_on_signals() -> Result<Arc<Stop>, Trouble> {
     Ok(stop)
 }
 
-fn exit(run: &Run, stop: &Stop) -> Option<Exit> {
+pub(super) fn exit(run: &Run, stop: &Stop) -> Option<Exit> {
     if run.is_success() {
         return None;
     }
@@ -266,7 +253,7 @@ fn lines(plan: &Plan, run: &Run) -> Vec<NodeLine> {
             kind: derivation.kind,
             name: derivation.name.to_string(),
             key: report.build.map(|key| key.to_string()),
-            outcome: report.outcome.word().into(),
+            outcome: report.outcome.word(),
             seconds: report.seconds,
             tree: report.tree.map(|tree| tree.to_string()),
         }

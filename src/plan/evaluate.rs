@@ -91,12 +91,8 @@ impl Planner<'_> {
             env: bound(kind.recipe.env.expand(&nothing), &kind.file)?,
             limits: kind.recipe.limits,
         });
-        let node = self.plan.add(Derivation {
-            kind: Kind::Base,
-            name: name.as_str().into(),
-            action,
-            inputs: Vec::new(),
-        });
+        let derivation = Derivation::new(Kind::Base, name.as_str().into(), &action, Vec::new());
+        let node = self.plan.add(derivation);
         let base = PlannedBase { node, facts: recipe.facts };
         self.bases.insert(name.clone(), base.clone());
         Ok(base)
@@ -115,7 +111,7 @@ impl Planner<'_> {
             unpacked_bytes: recipe.unpacked_bytes,
             members: recipe.members,
         });
-        Ok(self.plan.add(Derivation { kind: Kind::Source, name: name.into(), action, inputs: Vec::new() }))
+        Ok(self.plan.add(Derivation::new(Kind::Source, name.into(), &action, Vec::new())))
     }
 }
 

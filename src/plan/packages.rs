@@ -123,7 +123,7 @@ fn plan_build(
         source: source.map(|layer| layer.tree),
         findlib: package.recipe.findlib.iter().map(ToString::to_string).collect(),
     });
-    Ok(planner.plan.add(Derivation { kind: Kind::Build, name: name.into(), action, inputs: slots.0 }))
+    Ok(planner.plan.add(Derivation::new(Kind::Build, name.into(), &action, slots.0)))
 }
 
 fn plan_tools(planner: &mut Planner<'_>) -> Result<NodeId, PlanError> {
@@ -164,7 +164,7 @@ fn plan_tools(planner: &mut Planner<'_>) -> Result<NodeId, PlanError> {
         revision: TOOLS_REVISION,
     });
     let name = format!("ocaml.{compiler}");
-    Ok(planner.plan.add(Derivation { kind: Kind::JtwTools, name: name.into(), action, inputs: slots.0 }))
+    Ok(planner.plan.add(Derivation::new(Kind::JtwTools, name.into(), &action, slots.0)))
 }
 
 fn plan_assembly(
@@ -202,7 +202,7 @@ fn plan_assembly(
         revision: ASSEMBLY_REVISION,
     });
     let name = universe.name.as_str().into();
-    planner.plan.add(Derivation { kind: Kind::Assembly, name, action, inputs: slots.0 });
+    planner.plan.add(Derivation::new(Kind::Assembly, name, &action, slots.0));
     Ok(())
 }
 
@@ -244,5 +244,5 @@ fn plan_jtw(
         revision: JTW_REVISION,
     });
     let name = full_name(package).into();
-    Ok(planner.plan.add(Derivation { kind: Kind::Jtw, name, action, inputs: slots.0 }))
+    Ok(planner.plan.add(Derivation::new(Kind::Jtw, name, &action, slots.0)))
 }

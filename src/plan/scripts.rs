@@ -137,5 +137,5 @@ fn plan_node(
     let request = Request { mounts, stages: in_sequence(vec![argv], recipe.workdir.as_str()), env, limits };
     let outputs = node.outputs.iter().map(ToString::to_string).collect();
     let action = Action::Script(derivation::Script { request, outputs });
-    Ok(planner.plan.add(Derivation { kind: Kind::Node, name: name.into(), action, inputs }))
+    Ok(planner.plan.add(Derivation::new(Kind::Node, name.into(), &action, inputs)))
 }

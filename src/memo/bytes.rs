@@ -1,0 +1,80 @@
+//! The form of the memo's files: a magic word, little-endian numbers, and a checksum at the end.
+//! Whatever is not exactly that is no memo.
+
+/// The length, in bytes, of a magic word and of a checksum.
+pub(super) const WORD: usize = 16;
+
+/// A checksum: the beginning of the BLAKE3 hash.
+pub(super) type Check = [u8; WORD];
+
+/// The checksum of `bytes`.
+pub(super) fn check(bytes: &[u8]) -> Check {
+    let hash = blake3::hash(bytes);
+    *hash.as_bytes().first_chunk().expect("a hash is longer than its beginning")
+}
+
+/// Adds the checksum, which completes a file.
+pub(super) fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
+    let check = check(&bytes);
+    bytes.extend(check);
+    bytes
+}
+
+/// What a complete file holds behind its magic word.
+pub(super) fn unseal<'a>(bytes: &'a [u8], magic: &[u8; WORD]) -> Option<&'a [u8]> {
+    let (body, sum) = bytes.split_last_chunk::<WORD>()?;
+    let content = body.strip_prefix(magic)?;
+    (check(body) == *sum).then_some(content)
+}
+
+/// Writes one value after the other.
+pub(super) struct Writer(pub Vec<u8>);
+
+impl Writer {
+    pub fn number(&mut self, number: usize) {
+        // A number that does not fit is one that no reader accepts.
+        self.0.extend(u32::try_from(number).unwrap_or(u32::MAX).to_le_bytes());
+    }
+
+    pub fn text(&mut self, text: &[u8]) {
+        self.number(text.len());
+        self.0.extend(text);
+    }
+}
+
+/// Reads what a [`Writer`] wrote; `None` where it did not.
+pub(super) struct Reader<'a>(pub &'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+
+    pub fn number(&mut self) -> Option<usize> {
+        self.array().map(u32::from_le_bytes).and_then(|number| number.try_into().ok())
+    }
+
+    pub fn text(&mut self) -> Option<&'a [u8]> {
+        let length = self.number()?;
+        self.take(length)
+    }
+
+    /// As many values as a number before them says.
+    pub fn list<T>(&mut self, mut one: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let count = self.number()?;
+        // Every value has at least a byte: a wrong count cannot ask for much.
+        let mut list = Vec::with_capacity(count.min(self.0.len() / 8));
+        for _ in 0..count {
+            list.push(one(self)?);
+        }
+        Some(list)
+    }
+}

@@ -1,0 +1,222 @@
+//! What a run read, and whether it is still the same, told by looking at files instead of reading
+//! them.
+
+use std::ffi::OsStr;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::bytes::{Reader, Writer};
+use crate::store::tree::TreeHash;
+
+/// Timestamps of files may lag behind the clock by this much.
+const GRAIN: Duration = Duration::from_millis(20);
+
+/// What a file looked like: enough that no ordinary write leaves it the same.
+pub(super) type Look = [u64; 7];
+
+/// Everything that a run read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Watched {
+    /// Files and directories by path, as they looked.
+    looks: Vec<(PathBuf, Look)>,
+    /// Paths at which nothing was.
+    absent: Vec<PathBuf>,
+    /// Small files that the run may have written itself: BLAKE3 of what they hold.
+    contents: Vec<(PathBuf, [u8; 32])>,
+    /// Sources of nodes: what becomes of them is told apart from what becomes of the rest.
+    pub sources: Vec<Source>,
+}
+
+/// A file or directory of this machine that nodes take as their source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    pub path: PathBuf,
+    /// What it held.
+    pub tree: TreeHash,
+    /// The nodes that have it, by position in the plan, each with the slot that it is bound to.
+    pub users: Vec<(u32, u32)>,
+    /// How it and everything below it looked; `None` if that tells nothing, because it changed
+    /// (almost) while it was read.
+    looks: Option<(Look, Vec<(PathBuf, Look)>)>,
+}
+
+impl Watched {
+    /// Looks at a file, or at a directory and everything in it. `since` is when the run began:
+    /// `Ok(false)` if the path may have changed since then.
+    pub fn add(&mut self, path: &Path, since: SystemTime) -> io::Result<bool> {
+        let metadata = match std::fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.absent.push(path.to_owned());
+                return Ok(true);
+            }
+            other => other?,
+        };
+        if !is_settled(&metadata, since) {
+            return Ok(false);
+        }
+        self.looks.push((path.to_owned(), look(&metadata)));
+        if metadata.is_dir() {
+            for entry in std::fs::read_dir(path)? {
+                if !self.add(&entry?.path(), since)? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Remembers a small file by what it holds.
+    pub fn add_content(&mut self, path: &Path, content: &[u8]) {
+        self.contents.push((path.to_owned(), *blake3::hash(content).as_bytes()));
+    }
+
+    /// Whether everything but the sources is as it was.
+    pub(super) fn is_unchanged(&self) -> bool {
+        let same = |(path, known): &(PathBuf, Look)| {
+            std::fs::metadata(path).is_ok_and(|metadata| look(&metadata) == *known)
+        };
+        let holds = |(path, known): &(PathBuf, [u8; 32])| {
+            std::fs::read(path).is_ok_and(|content| blake3::hash(&content).as_bytes() == known)
+        };
+        self.looks.iter().all(same)
+            && !self.absent.iter().any(|path| path.exists())
+            && self.contents.iter().all(holds)
+    }
+
+    pub(super) fn write(&self, to: &mut Writer) {
+        write_looks(to, &self.looks);
+        to.number(self.absent.len());
+        self.absent.iter().for_each(|path| to.text(path.as_os_str().as_bytes()));
+        to.number(self.contents.len());
+        for (path, hash) in &self.contents {
+            to.text(path.as_os_str().as_bytes());
+            to.0.extend(hash);
+        }
+        to.number(self.sources.len());
+        self.sources.iter().for_each(|source| source.write(to));
+    }
+
+    pub(super) fn read(from: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            looks: read_looks(from)?,
+            absent: from.list(read_path)?,
+            contents: from.list(|from| Some((read_path(from)?, from.array()?)))?,
+            sources: from.list(Source::read)?,
+        })
+    }
+}
+
+impl Source {
+    /// The source at `path`, which held `tree` when the run that began at `since` read it.
+    pub fn new(path: &Path, tree: TreeHash, users: Vec<(u32, u32)>, since: SystemTime) -> Self {
+        let mut below = Vec::new();
+        let looks = std::fs::metadata(path).ok().filter(|metadata| is_settled(metadata, since));
+        let looks = looks.filter(|metadata| {
+            !metadata.is_dir() || look_below(path, since, &mut below).is_ok_and(|settled| settled)
+        });
+        let looks = looks.map(|metadata| (look(&metadata), below));
+        Self { path: path.to_owned(), tree, users, looks }
+    }
+
+    /// Whether it is told to be as it was by looking. If not, it may be all the same.
+    pub(super) fn looks_unchanged(&self) -> bool {
+        let Some((top, below)) = &self.looks else { return false };
+        let same = |(path, known): &(PathBuf, Look)| {
+            std::fs::symlink_metadata(path).is_ok_and(|metadata| look(&metadata) == *known)
+        };
+        std::fs::metadata(&self.path).is_ok_and(|metadata| look(&metadata) == *top) && below.iter().all(same)
+    }
+
+    fn write(&self, to: &mut Writer) {
+        to.text(self.path.as_os_str().as_bytes());
+        to.0.extend(self.tree.as_bytes());
+        to.number(self.users.len());
+        for (node, slot) in &self.users {
+            to.0.extend(node.to_le_bytes());
+            to.0.extend(slot.to_le_bytes());
+        }
+        to.0.push(u8::from(self.looks.is_some()));
+        if let Some((top, below)) = &self.looks {
+            write_look(to, top);
+            write_looks(to, below);
+        }
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let (path, tree) = (read_path(from)?, TreeHash::from_bytes(from.array()?));
+        let number = |from: &mut Reader<'_>| from.array().map(u32::from_le_bytes);
+        let users = from.list(|from| Some((number(from)?, number(from)?)))?;
+        let looks = match from.array()? {
+            [0] => None,
+            _ => Some((read_look(from)?, read_looks(from)?)),
+        };
+        Some(Self { path, tree, users, looks })
+    }
+}
+
+/// Whether a file's timestamps tell that it has not changed since `since`.
+fn is_settled(metadata: &Metadata, since: SystemTime) -> bool {
+    let limit = since.checked_sub(GRAIN).and_then(|limit| limit.duration_since(UNIX_EPOCH).ok());
+    let changed = u64::try_from(metadata.ctime()).unwrap_or(0);
+    let nanoseconds = u32::try_from(metadata.ctime_nsec()).unwrap_or(0);
+    limit.is_some_and(|limit| Duration::new(changed, nanoseconds) < limit)
+}
+
+/// Looks at everything in a directory, as a scan of it does: links are not followed. `Ok(false)` if
+/// something may have changed since `since`.
+fn look_below(path: &Path, since: SystemTime, looks: &mut Vec<(PathBuf, Look)>) -> io::Result<bool> {
+    for entry in std::fs::read_dir(path)? {
+        let path = entry?.path();
+        let metadata = std::fs::symlink_metadata(&path)?;
+        let is_directory = metadata.is_dir();
+        looks.push((path.clone(), look(&metadata)));
+        if !is_settled(&metadata, since) || (is_directory && !look_below(&path, since, looks)?) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+pub(super) fn look(metadata: &Metadata) -> Look {
+    [
+        metadata.dev(),
+        metadata.ino(),
+        metadata.size(),
+        metadata.mtime().cast_unsigned(),
+        metadata.mtime_nsec().cast_unsigned(),
+        metadata.ctime().cast_unsigned(),
+        metadata.ctime_nsec().cast_unsigned(),
+    ]
+}
+
+fn write_look(to: &mut Writer, look: &Look) {
+    look.iter().for_each(|number| to.0.extend(number.to_le_bytes()));
+}
+
+fn read_look(from: &mut Reader<'_>) -> Option<Look> {
+    let mut look = Look::default();
+    for number in &mut look {
+        *number = from.array().map(u64::from_le_bytes)?;
+    }
+    Some(look)
+}
+
+fn write_looks(to: &mut Writer, looks: &[(PathBuf, Look)]) {
+    to.number(looks.len());
+    for (path, look) in looks {
+        to.text(path.as_os_str().as_bytes());
+        write_look(to, look);
+    }
+}
+
+fn read_looks(from: &mut Reader<'_>) -> Option<Vec<(PathBuf, Look)>> {
+    from.list(|from| Some((read_path(from)?, read_look(from)?)))
+}
+
+fn read_path(from: &mut Reader<'_>) -> Option<PathBuf> {
+    from.text().map(|bytes| PathBuf::from(OsStr::from_bytes(bytes)))
+}
