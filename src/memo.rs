@@ -111,13 +111,13 @@ impl Place {
             self.leave_heads(store, heads)?;
         }
         let (file, check) = table.seal();
-        store.write_whole(&self.path.with_extension("table"), &file)?;
+        write_anew(store, &self.path.with_extension("table"), &file)?;
         self.leave_again(store, &Memo { watched, made, table: check })
     }
 
     /// Leaves a memo whose table is there.
     pub fn leave_again(&self, store: &Store, memo: &Memo) -> Result<(), StoreError> {
-        store.write_whole(&self.path, &memo.write())
+        write_anew(store, &self.path, &memo.write())
     }
 
     /// The heads of all nodes are most of what there is to write, and are mostly as they were.
@@ -134,8 +134,15 @@ impl Place {
             return Ok(());
         }
         start.extend(heads);
-        store.write_whole(&self.heads(), &start)
+        write_anew(store, &self.heads(), &start)
     }
+}
+
+/// Writes a file that nobody misses while it is not there: a file system has more to do, and at once,
+/// when a file takes the place of another.
+fn write_anew(store: &Store, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    disk::remove_file(path)?;
+    store.write_whole(path, bytes)
 }
 
 impl Memo {

@@ -28,7 +28,7 @@ const INPUTS_END: usize = 8;
 const HEAD_LENGTH: usize = 12;
 const HEAD_AT: usize = 16;
 const HEAD_CHECK: usize = 24;
-const PLAN: usize = HEAD_CHECK + WORD;
+const PLAN: usize = HEAD_CHECK + 8;
 const BUILD: usize = PLAN + 32;
 const TREE: usize = BUILD + 32;
 const RECORD: usize = TREE + 32;
@@ -51,7 +51,7 @@ pub struct Table {
 pub(super) struct HeadPlace {
     pub at: u64,
     pub length: usize,
-    pub check: Check,
+    pub check: u64,
 }
 
 impl Table {
@@ -79,7 +79,7 @@ impl Table {
             record.number(inputs.0.len() / 4);
             record.number(derivation.head().len());
             record.0.extend((heads.len() as u64).to_le_bytes());
-            record.0.extend(bytes::check(derivation.head()));
+            record.0.extend(bytes::quick_check(derivation.head()).to_le_bytes());
             record.0.extend(plan.key(node).as_bytes());
             record.0.extend(build.map_or([0; 32], |key| *key.as_bytes()));
             record.0.extend(tree.map_or([0; 32], |tree| *tree.as_bytes()));
@@ -183,7 +183,11 @@ impl Table {
     pub(super) fn head(&self, node: usize) -> HeadPlace {
         let record = self.record(node);
         let at = u64::from_le_bytes(array(record, HEAD_AT));
-        HeadPlace { at, length: number(record, HEAD_LENGTH), check: array(record, HEAD_CHECK) }
+        HeadPlace {
+            at,
+            length: number(record, HEAD_LENGTH),
+            check: u64::from_le_bytes(array(record, HEAD_CHECK)),
+        }
     }
 
     /// Binds a slot that has a given tree to another one; `None` if it has no given tree.

@@ -82,7 +82,7 @@ fn source_looks_changed_when_anything_in_it_does_or_might_have_during_the_run() 
 
 /// A source node and a user's node that has two given trees of the same content.
 fn sample() -> (Table, Vec<u8>) {
-    let archive = Archive { url: "u".into(), mirrors: vec![], sha256: Sha256::from_bytes([4; 32]) };
+    let archive = Archive { places: vec![], sha256: Sha256::from_bytes([4; 32]) };
     let fetch = Fetch { archive, strip: None, archive_bytes: 1, unpacked_bytes: 2, members: 3 };
     let mut plan = Plan::default();
     let first = Derivation::new(Kind::Source, "first".into(), &Action::Fetch(fetch.clone()), vec![]);
@@ -159,8 +159,9 @@ fn memo_is_recalled_with_its_table_or_not_at_all() {
     place.leave(&store, watched.clone(), made.clone(), table.clone(), Some(&heads)).unwrap();
     // Looking at the directory that holds the store sees the memo itself being written.
     assert!(place.recall().is_none());
-    let Watched { sources, .. } = watched;
-    let watched = Watched { sources, ..Watched::default() };
+    let sources = watched.sources;
+    let mut watched = Watched::default();
+    watched.sources = sources;
     place.leave(&store, watched.clone(), made.clone(), table.clone(), Some(&heads)).unwrap();
     let recalled = place.recall().unwrap();
     assert_eq!((&recalled.memo.watched, &recalled.memo.made), (&watched, &made));

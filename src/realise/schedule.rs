@@ -68,7 +68,9 @@ fn work(shared: &Shared<'_>, decider: &Decider<'_>) {
                 shared.changed.notify_all();
                 return;
             }
+            board.waiting += 1;
             board = shared.changed.wait(board).unwrap_or_else(PoisonError::into_inner);
+            board.waiting -= 1;
             continue;
         };
         board.running += 1;
@@ -79,7 +81,10 @@ fn work(shared: &Shared<'_>, decider: &Decider<'_>) {
         board = shared.board();
         board.running -= 1;
         board.settle(shared.plan, decider.progress, node, report);
-        shared.changed.notify_all();
+        // This thread takes one itself. Waking another costs more than deciding what is known.
+        if board.waiting > 0 && board.ready.len() > 1 {
+            shared.changed.notify_all();
+        }
     }
 }
 
@@ -93,6 +98,8 @@ struct Board {
     urgency: Vec<u64>,
     ready: BinaryHeap<Ready>,
     running: usize,
+    /// Threads that wait for something to become ready, or for the end.
+    waiting: usize,
     /// Trouble that every further node would meet too.
     doomed: bool,
 }
@@ -115,6 +122,7 @@ impl Board {
             urgency: Vec::new(),
             ready: BinaryHeap::new(),
             running: 0,
+            waiting: 0,
             doomed: false,
         };
         let mut to_look_at = plan.targets();

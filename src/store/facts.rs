@@ -4,9 +4,10 @@
 //! 100 bytes a node. Records are appended whole; a torn, damaged or foreign record is passed over.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use super::key::{BuildKey, PlanKey};
 use super::tree::TreeHash;
@@ -14,6 +15,9 @@ use super::{StoreError, disk};
 
 const MAGIC: &[u8; 16] = b"jtwbuild facts 1";
 const RECORD: usize = 100;
+
+/// So many records are written together.
+const TOGETHER: usize = 64;
 
 /// What is remembered of one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,50 +30,84 @@ pub struct Fact {
 #[derive(Debug)]
 pub struct Facts {
     path: PathBuf,
-    by_plan: HashMap<PlanKey, Fact>,
-    by_build: HashMap<BuildKey, TreeHash>,
-    file: Mutex<Option<std::fs::File>>,
+    /// The file as it was found.
+    bytes: Vec<u8>,
+    /// The newest record by the first bytes of its plan key, and of its build key. Whether a record
+    /// is sound, and the one that was meant, is looked at when it is used.
+    by_plan: Index,
+    by_build: Index,
+    new: Mutex<New>,
+}
+
+type Index = HashMap<u64, u32, BuildHasherDefault<First>>;
+
+/// Keys are hashes already.
+#[derive(Default)]
+struct First(u64);
+
+impl Hasher for First {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
+/// Records on their way into the file.
+#[derive(Debug, Default)]
+struct New {
+    file: Option<std::fs::File>,
+    records: Vec<u8>,
 }
 
 impl Facts {
     /// Reads the file at `path`; a missing or unreadable one is an empty memory.
     pub fn load(path: &Path) -> Self {
         let bytes = disk::read_if_present(path).ok().flatten().unwrap_or_default();
-        let mut facts = Self {
-            path: path.to_owned(),
-            by_plan: HashMap::new(),
-            by_build: HashMap::new(),
-            file: Mutex::new(None),
-        };
-        let Some(records) = bytes.strip_prefix(MAGIC.as_slice()) else { return facts };
-        facts.by_plan.reserve(records.len() / RECORD);
-        facts.by_build.reserve(records.len() / RECORD);
-        for record in records.chunks_exact(RECORD) {
-            if let Some((plan, fact)) = decode(record) {
-                facts.by_plan.insert(plan, fact);
-                facts.by_build.insert(fact.build, fact.tree);
-            }
+        let count = bytes.strip_prefix(MAGIC.as_slice()).map_or(0, |records| records.len() / RECORD);
+        let (mut by_plan, mut by_build) = (Index::default(), Index::default());
+        by_plan.reserve(count);
+        by_build.reserve(count);
+        for at in 0..u32::try_from(count).unwrap_or(u32::MAX) {
+            let record = record(&bytes, at);
+            by_plan.insert(first(record), at);
+            by_build.insert(first(&record[32..]), at);
         }
-        facts
+        Self { path: path.to_owned(), bytes, by_plan, by_build, new: Mutex::default() }
     }
 
     /// What the node planned as `plan` came to the last time.
     pub fn planned(&self, plan: &PlanKey) -> Option<Fact> {
-        self.by_plan.get(plan).copied()
+        let at = self.by_plan.get(&first(plan.as_bytes()))?;
+        decode(record(&self.bytes, *at)).filter(|(known, _)| known == plan).map(|(_, fact)| fact)
     }
 
     /// The content that the node with this build key has.
     pub fn built(&self, build: &BuildKey) -> Option<TreeHash> {
-        self.by_build.get(build).copied()
+        let at = self.by_build.get(&first(build.as_bytes()))?;
+        let (_, fact) = decode(record(&self.bytes, *at))?;
+        (fact.build == *build).then_some(fact.tree)
     }
 
-    /// Remembers a fact for later runs.
+    /// Remembers a fact for later runs. Some facts may be lost if the process is ended: they cost
+    /// time, nothing else.
     pub fn remember(&self, plan: &PlanKey, fact: Fact) -> Result<(), StoreError> {
-        if self.by_plan.get(plan) == Some(&fact) {
+        if self.planned(plan) == Some(fact) {
             return Ok(());
         }
-        let mut guard = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let file = match &mut *guard {
+        let mut new = self.new.lock().unwrap_or_else(PoisonError::into_inner);
+        new.records.extend(encode(plan, fact));
+        if new.records.len() >= TOGETHER * RECORD { self.write(&mut new) } else { Ok(()) }
+    }
+
+    fn write(&self, new: &mut New) -> Result<(), StoreError> {
+        let file = match &mut new.file {
             Some(file) => file,
             none => {
                 // After a torn write the records no longer line up: start over.
@@ -86,8 +124,28 @@ impl Facts {
                 none.insert(file)
             }
         };
-        disk::io("write", &self.path, file.write_all(&encode(plan, fact)))
+        let records = std::mem::take(&mut new.records);
+        disk::io("write", &self.path, file.write_all(&records))
     }
+}
+
+impl Drop for Facts {
+    fn drop(&mut self) {
+        let mut new = std::mem::take(&mut *self.new.lock().unwrap_or_else(PoisonError::into_inner));
+        if !new.records.is_empty() {
+            // Facts that cannot be written cost time in the next run, nothing else.
+            let _ = self.write(&mut new);
+        }
+    }
+}
+
+/// A record of a file that has so many.
+fn record(bytes: &[u8], at: u32) -> &[u8] {
+    &bytes[MAGIC.len() + at as usize * RECORD..][..RECORD]
+}
+
+fn first(key: &[u8]) -> u64 {
+    u64::from_le_bytes(*key.first_chunk().expect("keys have 32 bytes"))
 }
 
 fn encode(plan: &PlanKey, fact: Fact) -> [u8; RECORD] {
@@ -141,6 +199,7 @@ mod tests {
             let (plan, fact) = sample(byte);
             facts.remember(&plan, fact).unwrap();
         }
+        drop(facts);
         let mut bytes = std::fs::read(&path).unwrap();
         assert_eq!(bytes.len(), MAGIC.len() + 3 * RECORD);
         bytes[MAGIC.len() + RECORD + 7] ^= 1;

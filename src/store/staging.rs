@@ -248,15 +248,20 @@ impl Staging {
 /// The tree that a directory of the host holds (or one file under its own name), without copying
 /// anything.
 pub fn scan(path: &Path) -> Result<Tree, StoreError> {
-    // One buffer for all files: most are far smaller than it.
-    let mut buffer = vec![0; SMALL];
+    // One buffer for all files, which grows when one of them is large: most are small.
+    let mut buffer = vec![0; SMALL / 32];
     read_host(path, &mut |file, path, executable| {
         let mut hasher = blake3::Hasher::new();
         loop {
             match disk::read_some(file, path, &mut buffer)? {
                 0 => break,
-                count => hasher.update(&buffer[..count]),
-            };
+                count => {
+                    hasher.update(&buffer[..count]);
+                    if count == buffer.len() && count < SMALL {
+                        buffer.resize(SMALL, 0);
+                    }
+                }
+            }
         }
         let (blob, size) = (BlobHash::from_bytes(*hasher.finalize().as_bytes()), hasher.count());
         Ok(File { blob, size, executable })
