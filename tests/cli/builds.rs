@@ -260,3 +260,96 @@ fn a_run_after_one_with_nothing_to_do_notices_every_kind_of_change() {
         assert!(ran(universe.run("realise universe.toml --json")) > 0, "{what} went unnoticed");
     }
 }
+
+/// Nodes with sources: two of one file, one of a directory, one of none.
+const SOURCES: &str = r#"name = "sources"
+[[node]]
+name = "first"
+source = "one"
+script = "read a b < /src/one || true; test $a != bad; echo $a > $out/first"
+[[node]]
+name = "second"
+source = "one"
+inputs = ["first"]
+script = "cat /src/one > $out/second"
+[[node]]
+name = "third"
+source = "directory"
+script = "cat /src/* > $out/third"
+[[node]]
+name = "last"
+inputs = ["first", "third"]
+script = "cat /in/first/first /in/third/third > $out/last"
+[[node]]
+name = "apart"
+script = "echo apart > $out/apart"
+"#;
+
+/// What a run says, without the times in it.
+fn said(universe: &TestUniverse) -> (Option<i32>, serde_json::Value, String) {
+    let ended = universe.run("realise universe.toml --json -j 1 -q");
+    let mut json = if ended.stdout.is_empty() { serde_json::Value::Null } else { ended.json() };
+    json["seconds"] = 0.into();
+    if let Some(nodes) = json["nodes"].as_array_mut() {
+        nodes.iter_mut().for_each(|node| node["seconds"] = 0.into());
+    }
+    (ended.code, json, crate::support::scrub(&ended.stderr))
+}
+
+/// The files that a run leaves for the next one, but for the facts.
+fn memos(universe: &TestUniverse) -> Vec<std::path::PathBuf> {
+    let files = std::fs::read_dir(universe.path("store/plans")).unwrap();
+    let files = files.map(|file| file.unwrap().path());
+    files.filter(|path| path.file_name().is_some_and(|name| name != "facts")).collect()
+}
+
+#[test]
+fn a_change_of_sources_is_told_the_same_with_and_without_a_memo() {
+    let Some(with) = TestUniverse::buildable(SOURCES) else { return };
+    let Some(without) = TestUniverse::buildable(SOURCES) else { return };
+    let write = |path: &str, text: &str| [&with, &without].iter().for_each(|at| at.write(path, text));
+    for universe in [&with, &without] {
+        std::fs::create_dir(universe.path("directory")).unwrap();
+    }
+    let edits = [
+        [("one", "1 x"), ("directory/a", "a")],
+        [("one", "1 y"), ("directory/a", "a")],
+        [("one", "1 y"), ("directory/b", "b")],
+        [("one", "bad"), ("directory/b", "c")],
+        [("one", "1 x"), ("directory/b", "c")],
+        [("one", "1 x"), ("directory/b", "b")],
+        [("one", "1 x"), ("directory/b", "b")],
+    ];
+    for (step, edit) in edits.iter().enumerate() {
+        edit.iter().for_each(|(path, text)| write(path, text));
+        memos(&without).iter().for_each(|path| std::fs::remove_file(path).unwrap());
+        assert_eq!(said(&with), said(&without), "step {step}");
+        assert_eq!(memos(&with).len(), 3, "step {step}");
+    }
+    assert_eq!(with.trees(), without.trees());
+    for universe in [&with, &without] {
+        std::fs::remove_file(universe.path("one")).unwrap();
+    }
+    memos(&without).iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    let (gone, expected) = (said(&with), said(&without));
+    assert_eq!(gone, expected);
+    assert!(gone.2.contains("cannot be read"), "{gone:?}");
+}
+
+#[test]
+fn damaged_memos_cost_time_and_nothing_else() {
+    let Some(universe) = TestUniverse::buildable(SOURCES) else { return };
+    std::fs::create_dir(universe.path("directory")).unwrap();
+    universe.write("directory/a", "a");
+    universe.write("one", "0 x");
+    universe.run("realise universe.toml").success();
+    for (step, damaged) in memos(&universe).into_iter().enumerate() {
+        let bytes = std::fs::read(&damaged).unwrap();
+        std::fs::write(&damaged, &bytes[..bytes.len() - 1]).unwrap();
+        universe.write("one", &format!("{step} y"));
+        let again = universe.run("realise universe.toml --json").success();
+        assert_eq!(of_nodes(again.outcomes())[1], "node/second built", "{}", damaged.display());
+        let again = universe.run("realise universe.toml --json").success();
+        assert!(again.outcomes().iter().all(|(_, outcome)| outcome == "reused"), "{again}");
+    }
+}
