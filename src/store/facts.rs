@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -111,9 +111,7 @@ impl Facts {
             Some(file) => file,
             none => {
                 // After a torn write the records no longer line up: start over.
-                let fresh = disk::read_if_present(&self.path)?.is_none_or(|old| {
-                    !old.starts_with(MAGIC) || !(old.len() - MAGIC.len()).is_multiple_of(RECORD)
-                });
+                let fresh = !is_in_line(&self.path).unwrap_or(false);
                 if fresh {
                     disk::remove_file(&self.path)?;
                 }
@@ -137,6 +135,15 @@ impl Drop for Facts {
             let _ = self.write(&mut new);
         }
     }
+}
+
+/// Whether the file at `path` has whole records, as far as its length tells.
+fn is_in_line(path: &Path) -> std::io::Result<bool> {
+    let mut file = std::fs::File::open(path)?;
+    let mut magic = [0; MAGIC.len()];
+    file.read_exact(&mut magic)?;
+    let records = file.metadata()?.len() - MAGIC.len() as u64;
+    Ok(magic == *MAGIC && records.is_multiple_of(RECORD as u64))
 }
 
 /// A record of a file that has so many.
