@@ -20,6 +20,7 @@ mod init;
 mod limits;
 mod message;
 mod namespaces;
+mod network;
 mod root;
 mod spawner;
 mod top;

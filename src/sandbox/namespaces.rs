@@ -12,11 +12,11 @@ use nix::fcntl::OFlag;
 use nix::libc;
 use nix::unistd::Pid;
 
-/// The namespaces of a sandbox: everything that the kernel can keep apart, apart.
+/// The namespaces of a sandbox: everything that the kernel can keep apart, apart. The network comes
+/// from the spawner.
 pub const ALL_NAMESPACES: c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWNS
     | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNET
     | libc::CLONE_NEWIPC
     | libc::CLONE_NEWUTS
     | libc::CLONE_NEWCGROUP;

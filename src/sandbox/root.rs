@@ -72,7 +72,6 @@ pub fn assemble(job: &Job, (uid, gid): (Uid, Gid)) -> Result<Vec<OwnedFd>, Refus
     umask(Mode::empty());
     nix::unistd::sethostname(HOST_NAME).step("the host name")?;
     namespaces::set_domain_name("(none)").step("the domain name")?;
-    namespaces::raise_loopback().step("the loopback device")?;
     chdir(job.trees.as_str()).step("the store's trees")?;
 
     let proc = make_proc().step("a mount of proc")?;

@@ -16,6 +16,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid};
 
 use super::message::{Event, receive_raw, send};
+use super::network::Networks;
 use super::{filter, init, namespaces};
 
 /// The descriptors with which a sandbox is started: its end of the control socket, what takes its
@@ -101,6 +102,7 @@ fn prepare(socket: i32) -> nix::Result<(OwnedFd, SignalFd)> {
 
 fn answer(socket: &OwnedFd, children: &SignalFd) -> nix::Result<()> {
     let ids = (nix::unistd::geteuid(), nix::unistd::getegid());
+    let mut networks = Networks::default();
     loop {
         let mut ready = [
             PollFd::new(socket.as_fd(), PollFlags::POLLIN),
@@ -113,7 +115,7 @@ fn answer(socket: &OwnedFd, children: &SignalFd) -> nix::Result<()> {
         let is_ready = |index: usize| ready[index].any().unwrap_or(true);
         if is_ready(1) {
             let _ = children.read_signal();
-            reap();
+            reap(&mut networks);
         }
         if is_ready(0) {
             let mut request = [0];
@@ -121,29 +123,37 @@ fn answer(socket: &OwnedFd, children: &SignalFd) -> nix::Result<()> {
             if count == 0 {
                 return Ok(());
             }
-            start(descriptors, ids);
+            start(descriptors, ids, &mut networks);
         }
     }
 }
 
-fn reap() {
+fn reap(networks: &mut Networks) {
     while let Ok(status) = waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
         if status == WaitStatus::StillAlive {
             return;
         }
+        if let Some(process) = status.pid() {
+            networks.give_back(process);
+        }
     }
 }
 
-fn start(descriptors: Vec<OwnedFd>, ids: (Uid, Gid)) {
+fn start(descriptors: Vec<OwnedFd>, ids: (Uid, Gid), networks: &mut Networks) {
     let mut descriptors = descriptors.into_iter();
     let (Some(control), Some(log)) = (descriptors.next(), descriptors.next()) else { return };
     let group = descriptors.next();
     let group = group.as_ref().map(AsFd::as_fd);
-    let forked = namespaces::fork_with_namespaces(namespaces::ALL_NAMESPACES, group, || {
-        match hand_over(&control, &log) {
-            Ok(control) => init::main(&control, ids),
-            Err(_) => 1,
-        }
+    let forked = networks.enter(ids).and_then(|network| {
+        let process =
+            namespaces::fork_with_namespaces(namespaces::ALL_NAMESPACES, group, || {
+                match hand_over(&control, &log) {
+                    Ok(control) => init::main(&control, ids),
+                    Err(_) => 1,
+                }
+            })?;
+        networks.lend(process, network);
+        Ok(())
     });
     if let Err(errno) = forked {
         let event =
