@@ -77,7 +77,7 @@ impl Graph {
         let mut watched = Watched::default();
         for source in 0..self.sources.len() {
             let users = self.nodes.iter().enumerate().filter(|(_, (_, used))| *used == Some(source));
-            let users = users.map(|(node, (inputs, _))| (node as u32, inputs.len() as u32)).collect();
+            let users = users.map(|(node, (inputs, _))| (position(node), position(inputs.len()))).collect();
             let path = format!("/nowhere/{source}");
             let source = Source::new(Path::new(&path), self.tree(source), users, SystemTime::now());
             watched.sources.push(source);
@@ -89,12 +89,14 @@ impl Graph {
         for _ in 0..random.gen_range(1..3) {
             let source = random.gen_range(0..self.sources.len());
             let value = if random.gen_bool(0.15) { BAD } else { random.gen_range(0..3) };
-            self.sources[source] = match random.gen_bool(0.5) {
-                true => (self.sources[source].0, random.gen_range(0..3)),
-                false => (value, random.gen_range(0..3)),
-            };
+            let read = if random.gen_bool(0.5) { self.sources[source].0 } else { value };
+            self.sources[source] = (read, random.gen_range(0..3));
         }
     }
+}
+
+fn position(index: usize) -> u32 {
+    u32::try_from(index).unwrap()
 }
 
 /// Writes the node's name, the first byte of its source and a third of what its inputs hold: some

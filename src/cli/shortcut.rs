@@ -13,7 +13,7 @@ use crate::memo::table::Table;
 use crate::memo::{Made, Memo, Recalled, Source};
 use crate::pins::Pins;
 use crate::publish;
-use crate::realise::Run;
+use crate::realise::{NodeReport, Run};
 use crate::store::tree::TreeHash;
 
 /// Goes the short way; `None` if it is not for this run, and nothing has been done. `sandbox` is
@@ -131,7 +131,7 @@ fn lines(table: &Table, anew: Option<(&Part, &Run)>) -> Vec<NodeLine> {
             reports[*node] = Some(report);
         }
     }
-    let line = |(node, report): (usize, &Option<&crate::realise::NodeReport>)| {
+    let line = |(node, report): (usize, Option<&NodeReport>)| {
         let (build, tree) = match report {
             Some(report) => (report.build, report.tree),
             None => table.result(node),
@@ -145,5 +145,5 @@ fn lines(table: &Table, anew: Option<(&Part, &Run)>) -> Vec<NodeLine> {
             tree: tree.map(|tree| tree.to_string()),
         }
     };
-    reports.iter().enumerate().map(line).collect()
+    reports.into_iter().enumerate().map(line).collect()
 }

@@ -66,7 +66,7 @@ impl Table {
                 match input {
                     Input::Node(id) => inputs.number(id.index()),
                     Input::Tree(tree) => {
-                        inputs.number(given.len() / 32 | GIVEN as usize);
+                        inputs.number((given.len() / 32) | GIVEN as usize);
                         given.extend(tree.as_bytes());
                     }
                 }
