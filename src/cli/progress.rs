@@ -83,6 +83,17 @@ impl<'a> Display<'a> {
         }
     }
 
+    /// Says that the run is about to end before its time.
+    pub(super) fn stopping(&self) {
+        if self.loudness != Loudness::Quiet {
+            let mut state = self.state();
+            let running = state.running.len();
+            let line =
+                format!("stopping: {running} running node(s) are asked to end; once more ends them at once");
+            self.say(&mut state, &line);
+        }
+    }
+
     /// To be called now and then: says what is going on when nothing was said for long.
     pub(super) fn heartbeat(&self) {
         let mut state = self.state();

@@ -139,7 +139,7 @@ pub(super) fn realise_plan(
     let jobs = verb.jobs.map_or_else(processors, usize::from);
     let settings = Settings { jobs, retry_failed: verb.retry_failed };
     let world = Place { plan, store, facts: &facts };
-    let run = watched(&display, || realise(&world, &builder, &display, stop, settings));
+    let run = watched(&display, stop, || realise(&world, &builder, &display, stop, settings));
     display.finish();
     run
 }
@@ -194,13 +194,23 @@ fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Runs `work` while another thread speaks up now and then.
-fn watched<T: Send>(display: &Display<'_>, work: impl FnOnce() -> T + Send) -> T {
+/// Runs `work` while another thread speaks up now and then, and when the run is asked to stop.
+fn watched<T: Send>(display: &Display<'_>, stop: &Stop, work: impl FnOnce() -> T + Send) -> T {
+    const GLANCE: Duration = Duration::from_millis(200);
+    /// Builders that end at once when they are asked to are not worth a word.
+    const PATIENCE: Duration = Duration::from_millis(500);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let heart = scope.spawn(|| {
+            let (mut asked, mut is_told) = (None, false);
             while !done.load(Ordering::Relaxed) {
-                std::thread::park_timeout(Duration::from_secs(5));
+                std::thread::park_timeout(GLANCE);
+                if stop.is_requested() && !is_told {
+                    is_told = asked.get_or_insert_with(Instant::now).elapsed() >= PATIENCE;
+                    if is_told {
+                        display.stopping();
+                    }
+                }
                 display.heartbeat();
             }
         });
