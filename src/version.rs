@@ -34,7 +34,7 @@ impl Version {
 
 impl Ord for Version {
     fn cmp(&self, other: &Self) -> Ordering {
-        compare(self.0.as_bytes(), other.0.as_bytes())
+        order(self.0.as_bytes(), other.0.as_bytes())
     }
 }
 
@@ -90,7 +90,8 @@ fn rank(byte: Option<&u8>) -> u16 {
     }
 }
 
-fn compare(mut a: &[u8], mut b: &[u8]) -> Ordering {
+/// Compares two versions, or parts of versions: runs of non-digits and of digits in turn.
+pub fn order(mut a: &[u8], mut b: &[u8]) -> Ordering {
     while !a.is_empty() || !b.is_empty() {
         loop {
             let (first, second) = (rank(a.first()), rank(b.first()));

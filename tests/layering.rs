@@ -95,7 +95,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("memo", &["store", "store::tree", "derivation", "plan"]),
-    ("fetch", &["source", "outcome", "store"]),
+    ("fetch", &["source", "version", "outcome", "store"]),
     ("sandbox", &["request", "outcome", "store"]),
     ("realise", &["source", "request", "outcome", "derivation", "plan", "store"]),
     ("jtw", &["effects", "findlib", "install", "name", "version", "source", "outcome", "plan", "store"]),

@@ -2,13 +2,16 @@
 
 use std::cmp::Ordering;
 
+use crate::version::order;
+
 /// Compares two versions, `[epoch:]upstream[-revision]` each, as dpkg does.
 pub fn compare(a: &str, b: &str) -> Ordering {
     let (epoch_a, upstream_a, revision_a) = split(a);
     let (epoch_b, upstream_b, revision_b) = split(b);
-    digits(epoch_a, epoch_b)
-        .then_with(|| part(upstream_a, upstream_b))
-        .then_with(|| part(revision_a, revision_b))
+
+    order(epoch_a.as_bytes(), epoch_b.as_bytes())
+        .then_with(|| order(upstream_a.as_bytes(), upstream_b.as_bytes()))
+        .then_with(|| order(revision_a.as_bytes(), revision_b.as_bytes()))
 }
 
 /// A version constraint of a dependency: `>= 1.0`.
@@ -57,48 +60,6 @@ fn split(version: &str) -> (&str, &str, &str) {
     let (epoch, rest) = version.trim().split_once(':').unwrap_or(("", version.trim()));
     let (upstream, revision) = rest.rsplit_once('-').unwrap_or((rest, ""));
     (epoch, upstream, revision)
-}
-
-/// Compares runs of non-digits and of digits in turn.
-fn part(mut a: &str, mut b: &str) -> Ordering {
-    while !a.is_empty() || !b.is_empty() {
-        let (text_a, rest_a) = a.split_at(a.find(|c: char| c.is_ascii_digit()).unwrap_or(a.len()));
-        let (text_b, rest_b) = b.split_at(b.find(|c: char| c.is_ascii_digit()).unwrap_or(b.len()));
-        let (digits_a, next_a) = rest_a.split_at(rest_a.find(not_digit).unwrap_or(rest_a.len()));
-        let (digits_b, next_b) = rest_b.split_at(rest_b.find(not_digit).unwrap_or(rest_b.len()));
-        let order = text(text_a, text_b).then_with(|| digits(digits_a, digits_b));
-        if order != Ordering::Equal {
-            return order;
-        }
-        (a, b) = (next_a, next_b);
-    }
-    Ordering::Equal
-}
-
-fn not_digit(c: char) -> bool {
-    !c.is_ascii_digit()
-}
-
-/// `~` sorts before the end, the end before letters, letters before everything else.
-fn text(a: &str, b: &str) -> Ordering {
-    let weight = |byte: Option<u8>| match byte {
-        Some(b'~') => -1,
-        None => 0,
-        Some(byte) if byte.is_ascii_alphabetic() => i32::from(byte),
-        Some(byte) => i32::from(byte) + 256,
-    };
-    let length = a.len().max(b.len());
-    let at = |text: &str, index: usize| weight(text.as_bytes().get(index).copied());
-    (0..length)
-        .map(|index| at(a, index).cmp(&at(b, index)))
-        .find(|order| order.is_ne())
-        .unwrap_or(Ordering::Equal)
-}
-
-/// Compares numbers of any length without leaving text.
-fn digits(a: &str, b: &str) -> Ordering {
-    let (a, b) = (a.trim_start_matches('0'), b.trim_start_matches('0'));
-    a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
 #[cfg(test)]
