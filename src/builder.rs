@@ -66,7 +66,7 @@ impl LocalBuilder<'_> {
     fn fetch(&self, job: &Job<'_>, fetch: &Fetch) -> Result<TreeHash, Failure> {
         let progress = |done, total| job.progress.advanced(job.node, "fetching", done, total);
         let stop = job.stop.flag();
-        let path = self.fetcher.fetch(self.store, &fetch.archive, &progress, stop)?;
+        let path = self.fetcher.fetch(self.store, &self.pins.located(&fetch.archive), &progress, stop)?;
         let staging = self.stage()?;
         let limits = UnpackLimits { members: fetch.members, bytes: fetch.unpacked_bytes };
         let strip = fetch.strip.unwrap_or(0) as usize;

@@ -14,7 +14,7 @@ use crate::lock::Lock;
 use crate::name::RecipeName;
 use crate::outcome::Failure;
 use crate::recipe::overlay::{Recipes, RecipesError};
-use crate::source::PinnedDeb;
+use crate::source::{Archive, LocalPath, PinnedDeb, Place, Sha256};
 use crate::store::staging::scan;
 use crate::store::tree::{BlobHash, File, Node, RelPath, Tree, TreeError, TreeHash};
 use crate::store::{Store, StoreError};
@@ -45,18 +45,45 @@ enum Content {
 pub struct Pins {
     bases: BTreeMap<RecipeName, Vec<PinnedDeb>>,
     contents: HashMap<TreeHash, Content>,
+    /// Where archives that a file names by a path are on this machine.
+    archives: HashMap<Sha256, Vec<LocalPath>>,
 }
 
 impl Pins {
     /// Takes the bases that a lock pins.
     pub fn new(lock: &Lock) -> Self {
         let bases = lock.bases.iter().map(|(name, base)| (name.clone(), base.packages.clone()));
-        Self { bases: bases.collect(), contents: HashMap::new() }
+        Self { bases: bases.collect(), contents: HashMap::new(), archives: HashMap::new() }
     }
 
     /// The packages of a base, if they are pinned.
     pub fn base(&self, name: &RecipeName) -> Option<&[PinnedDeb]> {
         self.bases.get(name).map(Vec::as_slice)
+    }
+
+    /// Remembers where the local places of an archive are: documents only say how they are written.
+    pub fn pin_archive(&mut self, archive: &Archive) {
+        let local = archive.places.iter().filter_map(|place| match place {
+            Place::Path(path) => Some(path.clone()),
+            _ => None,
+        });
+        let local: Vec<LocalPath> = local.collect();
+        if !local.is_empty() {
+            self.archives.entry(archive.sha256).or_default().extend(local);
+        }
+    }
+
+    /// The archive with its local places where they are on this machine.
+    pub fn located(&self, archive: &Archive) -> Archive {
+        let known = self.archives.get(&archive.sha256).map(Vec::as_slice).unwrap_or_default();
+        let places = archive.places.iter().flat_map(|place| match place {
+            Place::Path(path) => {
+                let same = known.iter().filter(|known| known.written == path.written);
+                same.map(|known| Place::Path(known.clone())).collect()
+            }
+            place => vec![place.clone()],
+        });
+        Archive { sha256: archive.sha256, places: places.collect() }
     }
 
     /// Hashes a file or directory of this machine.
@@ -156,6 +183,20 @@ mod tests {
         std::fs::write(&source, "two").unwrap();
         let failure = pins.provide(&hash, &store).unwrap_err();
         assert!(failure.to_string().contains("changed while"), "{failure}");
+    }
+
+    #[test]
+    fn local_places_of_a_document_are_found_on_this_machine() {
+        let path =
+            |directory: &str| Place::Path(LocalPath { written: "a.tar".into(), directory: directory.into() });
+        let archive = |places| Archive { sha256: Sha256::from_bytes([1; 32]), places };
+        let url = Place::Url("https://example.org/a.tar".into());
+        let mut pins = Pins::default();
+        pins.pin_archive(&archive(vec![url.clone(), path("/here")]));
+        let text = serde_json::to_string(&archive(vec![path("/here"), url.clone()])).unwrap();
+        let documented: Archive = serde_json::from_str(&text).unwrap();
+        assert_eq!(documented.places, [path(""), url.clone()]);
+        assert_eq!(pins.located(&documented).places, [path("/here"), url]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::fetch::{Expired, Fetcher, Settings};
 use crate::lock::{Lock, LockedBase};
 use crate::memo::{Source, Watched};
 use crate::name::RecipeName;
+use crate::package::Provision;
 use crate::package::set::PackageSet;
 use crate::path::RelativePath;
 use crate::pins::Pins;
@@ -153,6 +154,16 @@ impl Loaded {
             return Err(Trouble::new(Exit::Input, "jtwbuild::lock::incomplete", message, Some(help)));
         }
         let mut pins = Pins::new(&self.lock);
+        for package in &solution.packages {
+            if let Provision::Built { source: Some(source), .. } = &package.recipe.provision {
+                pins.pin_archive(&source.archive);
+            }
+        }
+        for node in &self.universe.nodes {
+            if let NodeSource::Archive { archive, .. } = &node.source {
+                pins.pin_archive(&archive.archive);
+            }
+        }
         self.sources = self.pin_sources(&mut pins)?;
         let (worker, page) = match self.universe.compiler {
             Some(_) => (Some(self.pin_worker(&mut pins)?), Some(self.pin_page(&mut pins)?)),
