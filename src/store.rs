@@ -194,7 +194,7 @@ impl Store {
         if tree.hash() != *hash {
             return Err(StoreError::Damaged { path, reason: format!("its content is {}", tree.hash()) });
         }
-        if tree.files().len() >= staging::WORTH_A_MANIFEST {
+        if staging::is_worth_a_manifest(&tree) {
             self.write_whole(manifest, &tree.encode())?;
         }
         Ok(tree)

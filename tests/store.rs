@@ -112,6 +112,21 @@ fn lost_or_damaged_manifest_is_made_again() {
 }
 
 #[test]
+fn trees_that_take_long_to_read_have_manifests() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let large = vec![7; 1_000_000];
+    let many: Vec<String> = (0..30).map(|number| format!("a/{number}")).collect();
+    let many: Vec<_> = many.iter().map(|name| (name.as_str(), &b"x"[..], false)).collect();
+    for (files, has_manifest) in
+        [(&many[..], true), (&[("large", &large[..], false)], true), (&many[..2], false)]
+    {
+        let hash = publish(&store, files);
+        assert_eq!(store.root().join("manifests").join(hash.to_hex()).exists(), has_manifest);
+    }
+}
+
+#[test]
 fn executable_bit_may_be_set_after_the_bytes_were_added() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());

@@ -17,8 +17,23 @@ const SMALL: usize = 128 * 1024;
 /// each.
 const MANY: usize = 6;
 
-/// Trees with fewer files are read as quickly from themselves as from a manifest.
-pub(super) const WORTH_A_MANIFEST: usize = 24;
+/// Trees with fewer entries, and with fewer bytes in their files, are read as quickly from themselves
+/// as from a manifest.
+const MANY_ENTRIES: usize = 24;
+const MANY_BYTES: u64 = 64 * 1024;
+
+/// Whether a tree's names and hashes are kept in a manifest.
+pub(super) fn is_worth_a_manifest(tree: &Tree) -> bool {
+    let (mut entries, mut bytes) = (0, 0);
+    let done: Result<(), std::convert::Infallible> = tree.walk(&mut |_, node| {
+        entries += 1;
+        if let Node::File(file) = node {
+            bytes += file.size;
+        }
+        Ok(())
+    });
+    done.is_ok() && (entries >= MANY_ENTRIES || bytes >= MANY_BYTES)
+}
 
 /// Files on their way into the store. Dropped, it leaves nothing behind but what was published.
 #[derive(Debug)]
@@ -135,11 +150,10 @@ impl Staging {
         if self.store.has_tree(&hash) {
             return Ok(hash);
         }
-        let files = tree.files();
-        self.pool(&files)?;
+        self.pool(&tree.files())?;
         let draft = self.directory.join(format!("tree-{}", super::next_number()));
         let published = self.draft(tree, &draft).and_then(|()| {
-            if files.len() >= WORTH_A_MANIFEST {
+            if is_worth_a_manifest(tree) {
                 let manifest = self.store.root().join("manifests").join(hash.to_hex());
                 self.store.write_whole(&manifest, &tree.encode())?;
             }
