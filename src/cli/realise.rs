@@ -85,7 +85,9 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
         render::note(&format!("notice: {notice}"));
     }
     let stop = stop_on_signals()?;
-    let run = realise_plan(global, verb, &store, &loaded.fetcher, (&plan, &pins, &sandbox), &stop);
+    let facts = Facts::load(&store.plans().join("facts"));
+    let parts = (&plan, &pins, &sandbox, &facts);
+    let run = realise_plan(global, verb, &store, &loaded.fetcher, parts, &stop);
     let site = match assembly.and_then(|node| run.report(node).tree) {
         Some(tree) => {
             publish::publish(&store, &*store.tree(&tree)?, &target)?;
@@ -130,15 +132,14 @@ pub(super) fn realise_plan(
     verb: &Realise,
     store: &Arc<Store>,
     fetcher: &Fetcher,
-    (plan, pins, sandbox): (&Plan, &Pins, &AnySandbox),
+    (plan, pins, sandbox, facts): (&Plan, &Pins, &AnySandbox, &Facts),
     stop: &Stop,
 ) -> Run {
-    let facts = Facts::load(&store.plans().join("facts"));
     let builder = LocalBuilder { store, pins, fetcher, sandbox };
     let display = Display::new(plan, loudness(global));
     let jobs = verb.jobs.map_or_else(processors, usize::from);
     let settings = Settings { jobs, retry_failed: verb.retry_failed };
-    let world = Place { plan, store, facts: &facts };
+    let world = Place { plan, store, facts };
     let run = watched(&display, stop, || realise(&world, &builder, &display, stop, settings));
     display.finish();
     run

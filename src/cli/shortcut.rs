@@ -14,7 +14,11 @@ use crate::memo::{Made, Memo, Recalled, Source};
 use crate::pins::Pins;
 use crate::publish;
 use crate::realise::{NodeReport, Run};
+use crate::store::facts::Facts;
 use crate::store::tree::TreeHash;
+
+/// For so many nodes the facts of all are not read: what is known of them is in their layers too.
+const FEW: usize = 16;
 
 /// Goes the short way; `None` if it is not for this run, and nothing has been done. `sandbox` is
 /// filled when one was started.
@@ -57,7 +61,9 @@ pub(super) fn run(
     let stop = stop_on_signals()?;
     let settings = fetch::Settings { offline: command.verb.universe.offline, ..fetch::Settings::default() };
     let fetcher = Fetcher::new(settings);
-    let parts = (&part.plan, &pins, sandbox);
+    let facts = command.store.plans().join("facts");
+    let facts = if part.plan.len() <= FEW { Facts::unread(&facts) } else { Facts::load(&facts) };
+    let parts = (&part.plan, &pins, sandbox, &facts);
     let run = realise_plan(command.global, command.verb, command.store, &fetcher, parts, &stop);
     if let Some((tree, target)) = &memo.made.site {
         publish::publish(command.store, &*command.store.tree(tree)?, target)?;
