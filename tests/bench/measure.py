@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -235,24 +236,22 @@ def cold_nodes(options: argparse.Namespace) -> dict[str, list[Command]]:
     """The price of a node that has to be built."""
     bench = Bench(options, COLD)
 
-    def clean(engine: Engine):
-        def before(_: int) -> None:
-            shutil.rmtree(engine.directory / "o", ignore_errors=True)
-            for name in (".ninja_log", ".ninja_deps"):
-                (engine.directory / name).unlink(missing_ok=True)
-
-        return before
-
     ours = bench.jtwbuild.command("cold")
 
-    # A new store for each round: ext4 is slow to make files for seconds after many were removed.
+    # Nothing is removed between rounds: ext4 is slow to make files for seconds after many were removed.
     def new_store(number: int) -> None:
         store = bench.directory / f"store-{number}"
         fresh_store(options, store)
         ours.argv = [*bench.on(store), *bench.jtwbuild.argv[3:]]
+        time.sleep(6)
+
+    def move_outputs(number: int) -> None:
+        for name in ("o", ".ninja_log", ".ninja_deps"):
+            if (bench.ninja.directory / name).exists():
+                (bench.ninja.directory / name).rename(bench.directory / f"{name}-{number}")
 
     ours.before = new_store
-    timed = {"cold": bench.time([ours, bench.ninja.command("cold", clean(bench.ninja))], options.cold_rounds, 0)}
+    timed = {"cold": bench.time([ours, bench.ninja.command("cold", move_outputs)], options.cold_rounds, 0)}
     if options.nix:
         small = Bench(options, NIX_COLD)
         commands = []
@@ -297,6 +296,9 @@ def table(size: int, facts: dict, timed: list[Command], counted: dict[str, float
             if len(other.samples) == len(commands[0].samples):
                 told = " – ".join(f"{ratio:.3f}" for ratio in ratios(commands[0], other))
                 lines.append(f"- {scenario}, CPU, {commands[0].label.split(':')[0]} / {other.label.split(':')[0]}: {told}")
+        for no_op in by_scenario.get(f"no-op after {scenario}", []):
+            above = sorted(a.cpu - b.cpu for a, b in zip(commands[0].samples, no_op.samples))
+            lines.append(f"- {scenario}, jtwbuild, CPU above the no-op beside it: {milli(statistics.median(above))} ms")
     for name, millions in counted.items():
         lines.append(f"- no-op, instructions in user space, {name}: {millions:.0f} million")
     return "\n".join([*lines, ""])
@@ -304,22 +306,23 @@ def table(size: int, facts: dict, timed: list[Command], counted: dict[str, float
 
 def cold_table(timed: dict[str, list[Command]], command: float) -> str:
     ours, ninja = timed["cold"]
-    price = ours.median("cpu") / COLD * 1000
+    price, least = ours.median("cpu") / COLD * 1000, ours.least("cpu") / COLD * 1000
     lines = [
         f"#### a node that has to be built ({COLD} nodes in one run; nix: {NIX_COLD})",
         "",
-        "| engine | CPU per node, ms | wall per node, ms | memory, MiB | runs |",
+        "| engine | CPU per node, ms (min / median) | wall per node, ms | memory, MiB | runs |",
         "| --- | --- | --- | --- | --- |",
     ]
     for each in (ours, ninja, *timed.get("nix", [])):
         found = re.search(r"(\d+) nodes", each.label)
         count = int(found[1]) if found else COLD
-        cpu, wall = each.median("cpu") / count * 1000, each.median("wall") / count * 1000
+        cpu = f"{each.least('cpu') / count * 1000:.2f} / {each.median('cpu') / count * 1000:.2f}"
+        wall = each.median("wall") / count * 1000
         memory = max(sample.memory for sample in each.samples) / 2**20
-        lines.append(f"| {each.label} | {cpu:.2f} | {wall:.2f} | {memory:.0f} | {len(each.samples)} |")
+        lines.append(f"| {each.label} | {cpu} | {wall:.2f} | {memory:.0f} | {len(each.samples)} |")
     lines += [
         f"| the command by itself | {command * 1000:.2f} | | | {PAYLOADS} |",
-        f"| jtwbuild's own share | {price - command * 1000:.2f} | | | |",
+        f"| jtwbuild's own share | {least - command * 1000:.2f} / {price - command * 1000:.2f} | | | |",
     ]
     return "\n".join([*lines, ""])
 
@@ -339,7 +342,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("jtwbuild", type=Path)
     parser.add_argument("scratch", type=Path)
-    parser.add_argument("size", type=int, nargs="+")
+    parser.add_argument("size", type=int, nargs="*")
     parser.add_argument("--rounds", type=int, default=7, help="runs of each command")
     parser.add_argument("--cold-rounds", type=int, default=3, help="runs that build everything")
     parser.add_argument("--no-nix", dest="nix", action="store_false")
