@@ -763,11 +763,16 @@ fn engine_to_be_killed() {
 
 #[test]
 fn everything_works_for_an_ordinary_user_too() {
+    use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
     if std::env::var_os("JTWBUILD_TEST_AS_USER").is_some() || !is_root() {
         return;
     }
-    let this = std::env::current_exe().unwrap();
+    // A copy, because the repository may be where only root can go.
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let this = directory.path().join("tests");
+    std::fs::copy(std::env::current_exe().unwrap(), &this).unwrap();
     let done = std::process::Command::new(this)
         .env("JTWBUILD_TEST_AS_USER", "1")
         .env("INSTA_UPDATE", "no")
