@@ -98,8 +98,8 @@ fn is_claimed(target: &Path) -> Result<bool, PublishError> {
         return Ok(true);
     }
     // A marker that is not there yet may be about to be: only the lock was made.
-    for entry in disk::io("list", target, std::fs::read_dir(target))? {
-        if disk::io("list", target, entry)?.file_name() != LOCK {
+    for entry in disk::list(target)? {
+        if entry.file_name() != LOCK {
             return Err(PublishError::NotOurs(target.to_owned()));
         }
     }
@@ -192,6 +192,7 @@ impl Publication<'_> {
     fn run(&self, parts: &Parts<'_>, marker: &str) -> Result<Published, PublishError> {
         let mut done = Published::default();
         let mut drafts = Vec::new();
+        let handle = disk::open(self.drafts)?;
         for (index, (path, tree)) in parts.immutable.iter().enumerate() {
             if disk::exists(&on_disk(self.target, path)) {
                 done.kept += 1;
@@ -202,7 +203,7 @@ impl Publication<'_> {
             drafts.push((draft, path));
         }
         if !drafts.is_empty() {
-            disk::sync_file_system(self.drafts)?;
+            disk::sync_file_system(&handle, self.drafts)?;
         }
         for (draft, path) in &drafts {
             let at = self.parent_of(path)?;

@@ -84,6 +84,9 @@ pub struct Store {
 #[derive(Debug)]
 struct Scratch {
     directory: PathBuf,
+    /// The directory, opened before anything was written in it: a flush of the file system through
+    /// it learns of every write that has failed since.
+    handle: disk::File,
     _alive: RangeLock,
 }
 
@@ -233,11 +236,19 @@ impl Store {
     /// A directory of this process for files on their way into the store, on the same file
     /// system. Leftovers of processes that are gone are removed on the way.
     pub fn scratch(&self) -> Result<&Path, StoreError> {
+        self.own_scratch().map(|scratch| scratch.directory.as_path())
+    }
+
+    fn scratch_handle(&self) -> Result<&disk::File, StoreError> {
+        self.own_scratch().map(|scratch| &scratch.handle)
+    }
+
+    fn own_scratch(&self) -> Result<&Scratch, StoreError> {
         if let Some(scratch) = self.scratch.get() {
-            return Ok(&scratch.directory);
+            return Ok(scratch);
         }
         let made = self.make_scratch()?;
-        Ok(&self.scratch.get_or_init(|| made).directory)
+        Ok(self.scratch.get_or_init(|| made))
     }
 
     fn make_scratch(&self) -> Result<Scratch, StoreError> {
@@ -249,7 +260,7 @@ impl Store {
         let alive = disk::lock(&directory.with_extension("lock"), 0, Sharing::Exclusive)?;
         disk::remove_tree(&directory)?;
         disk::make_private_directory(&directory)?;
-        Ok(Scratch { directory, _alive: alive })
+        Ok(Scratch { handle: disk::open(&directory)?, directory, _alive: alive })
     }
 
     /// A path in the scratch directory that nobody else uses.
@@ -296,8 +307,8 @@ impl Store {
 
 /// Removes the directories below `tmp` whose processes are gone.
 fn remove_leftovers(tmp: &Path) -> Result<(), StoreError> {
-    for entry in disk::io("list", tmp, std::fs::read_dir(tmp))? {
-        let path = disk::io("list", tmp, entry)?.path();
+    for entry in disk::list(tmp)? {
+        let path = entry.path();
         let lock = path.with_extension("lock");
         if disk::try_lock(&lock, 0, Sharing::Exclusive)?.is_some() {
             disk::remove_tree(&path.with_extension(""))?;

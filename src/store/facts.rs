@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -62,7 +62,7 @@ impl Hasher for First {
 /// Records on their way into the file.
 #[derive(Debug, Default)]
 struct New {
-    file: Option<std::fs::File>,
+    file: Option<disk::File>,
     records: Vec<u8>,
 }
 
@@ -130,7 +130,7 @@ impl Facts {
             }
         };
         let records = std::mem::take(&mut new.records);
-        disk::io("write", &self.path, file.write_all(&records))
+        disk::write_all(file, &self.path, &records)
     }
 }
 
@@ -145,12 +145,12 @@ impl Drop for Facts {
 }
 
 /// Whether the file at `path` has whole records, as far as its length tells.
-fn is_in_line(path: &Path) -> std::io::Result<bool> {
-    let mut file = std::fs::File::open(path)?;
+fn is_in_line(path: &Path) -> Option<bool> {
+    let mut file = disk::open(path).ok()?;
     let mut magic = [0; MAGIC.len()];
-    file.read_exact(&mut magic)?;
-    let records = file.metadata()?.len() - MAGIC.len() as u64;
-    Ok(magic == *MAGIC && records.is_multiple_of(RECORD as u64))
+    file.read_exact(&mut magic).ok()?;
+    let records = file.metadata().ok()?.len() - MAGIC.len() as u64;
+    Some(magic == *MAGIC && records.is_multiple_of(RECORD as u64))
 }
 
 /// A record of a file that has so many.

@@ -4,7 +4,7 @@
 //! its tree. A success is never replaced; a remembered failure is replaced by whatever a later run
 //! decides.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,7 @@ impl LayerDraft {
     }
 
     /// Opens the log for appending.
-    pub fn log(&self) -> Result<std::fs::File, StoreError> {
+    pub fn log(&self) -> Result<disk::File, StoreError> {
         disk::open_append(&self.log_path())
     }
 
@@ -136,8 +136,8 @@ impl Store {
     pub fn layers(&self) -> Result<Vec<String>, StoreError> {
         let path = self.root().join("layers");
         let mut ids = Vec::new();
-        for entry in disk::io("list", &path, std::fs::read_dir(&path))? {
-            ids.extend(disk::io("list", &path, entry)?.file_name().into_string().ok());
+        for entry in disk::list(&path)? {
+            ids.extend(entry.file_name().into_string().ok());
         }
         Ok(ids)
     }
@@ -145,7 +145,7 @@ impl Store {
     /// The log of a layer, if there is one: that of its verdict, else that of an interrupted run.
     pub fn log_path(&self, id: &str) -> Option<PathBuf> {
         let kept = self.root().join("interrupted").join(format!("{id}.log"));
-        [self.layer_path(id).join("build.log"), kept].into_iter().find(|path: &PathBuf| Path::exists(path))
+        [self.layer_path(id).join("build.log"), kept].into_iter().find(|path| disk::exists(path))
     }
 
     /// Begins a layer.

@@ -110,6 +110,10 @@ impl Staging {
         Ok(file)
     }
 
+    fn flush_all(&self) -> Result<(), StoreError> {
+        disk::sync_file_system(self.store.scratch_handle()?, &self.directory)
+    }
+
     fn fresh_path(&self) -> PathBuf {
         self.directory.join(super::next_number().to_string())
     }
@@ -171,7 +175,7 @@ impl Staging {
         let flush_each = tree.directory_count() < MANY;
         disk::make_directory(draft)?;
         self.fill(&Directory::open(draft)?, tree, draft, flush_each)?;
-        if flush_each { Ok(()) } else { disk::sync_file_system(draft) }
+        if flush_each { Ok(()) } else { self.flush_all() }
     }
 
     /// Flushes the staged files of a tree, then gives them their names in the pool.
@@ -186,10 +190,10 @@ impl Staging {
         drop(staged);
         if wanted.len() < MANY {
             for (_, path) in &wanted {
-                disk::sync(&disk::io("open", path, std::fs::File::open(path))?, path)?;
+                disk::sync(&disk::open(path)?, path)?;
             }
         } else {
-            disk::sync_file_system(&self.directory)?;
+            self.flush_all()?;
         }
         for (file, path) in &wanted {
             let pooled = self.store.file_path(file);
@@ -282,11 +286,11 @@ pub fn scan(path: &Path) -> Result<Tree, StoreError> {
     })
 }
 
-type TakeFile<'a> = dyn FnMut(&mut std::fs::File, &Path, bool) -> Result<File, StoreError> + 'a;
+type TakeFile<'a> = dyn FnMut(&mut disk::File, &Path, bool) -> Result<File, StoreError> + 'a;
 
 fn read_host(path: &Path, take: &mut TakeFile<'_>) -> Result<Tree, StoreError> {
     use std::os::unix::ffi::OsStrExt;
-    let metadata = disk::io("read", path, std::fs::metadata(path))?;
+    let metadata = disk::metadata(path)?;
     if metadata.is_dir() {
         return read_directory(path, take, 0);
     }
@@ -304,8 +308,7 @@ fn read_directory(path: &Path, take: &mut TakeFile<'_>, depth: usize) -> Result<
         return Err(not_storable(path, TreeError::TooDeep(path.display().to_string())));
     }
     let mut tree = Tree::default();
-    for entry in disk::io("list", path, std::fs::read_dir(path))? {
-        let entry = disk::io("list", path, entry)?;
+    for entry in disk::list(path)? {
         let whole = entry.path();
         let name = Name::new(entry.file_name().as_bytes()).map_err(|source| not_storable(&whole, source))?;
         let metadata = disk::io("read", &whole, entry.metadata())?;
@@ -317,7 +320,7 @@ fn read_directory(path: &Path, take: &mut TakeFile<'_>, depth: usize) -> Result<
 
 fn read_node(
     path: &Path,
-    metadata: &std::fs::Metadata,
+    metadata: &disk::Metadata,
     take: &mut TakeFile<'_>,
     depth: usize,
 ) -> Result<Node, StoreError> {
@@ -327,7 +330,7 @@ fn read_node(
         return Ok(Node::Directory(Arc::new(read_directory(path, take, depth + 1)?)));
     }
     if metadata.is_symlink() {
-        let target = disk::io("read", path, std::fs::read_link(path))?;
+        let target = disk::read_link(path)?;
         let target =
             LinkTarget::new(target.as_os_str().as_bytes()).map_err(|source| not_storable(path, source))?;
         return Ok(Node::Link(target));
@@ -337,7 +340,7 @@ fn read_node(
         return Err(StoreError::Damaged { path: path.to_owned(), reason });
     }
     let executable = metadata.permissions().mode() & 0o100 != 0;
-    let mut file = disk::io("open", path, std::fs::File::open(path))?;
+    let mut file = disk::open(path)?;
     take(&mut file, path, executable).map(Node::File)
 }
 
