@@ -109,6 +109,9 @@ pub struct Realise {
     /// Try nodes again whose failure is remembered.
     #[arg(long)]
     pub retry_failed: bool,
+    /// Try a builder that fails up to N more times. One that then succeeds is marked as flaky.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub retry: u32,
     /// Print one JSON object on standard output when done.
     #[arg(long)]
     pub json: bool,
@@ -179,7 +182,12 @@ pub struct Doctor {
 /// Parses the command line, does what the user asked for, and prints. The exit code is documented
 /// in the book.
 pub fn main() -> ExitCode {
-    run(&Arguments::parse())
+    let arguments = Arguments::parse();
+    std::panic::catch_unwind(|| run(&arguments)).unwrap_or_else(|_| {
+        let message = "an error in jtwbuild itself ended it; nothing in the store is damaged by that";
+        let help = "please report this, with the lines above that begin with `thread`; the same command goes on from where it was";
+        render::trouble(&Trouble::new(trouble::Exit::Internal, "jtwbuild::internal", message, Some(help)))
+    })
 }
 
 fn run(arguments: &Arguments) -> ExitCode {

@@ -20,8 +20,9 @@ pub enum Outcome {
     Failed(Failure),
     /// It could not start, because the named node failed.
     Skipped { because: String },
-    /// The run ended before it was decided (stopped, or trouble of the machine before it).
-    NotDecided,
+    /// The run ended before it was decided: it was stopped, or met trouble of the machine. `because`
+    /// is the node that it needs and that met the trouble, if there is one.
+    NotDecided { because: Option<String> },
 }
 
 impl Outcome {
@@ -33,7 +34,24 @@ impl Outcome {
             Self::Cutoff => "cutoff",
             Self::Failed(_) => "failed",
             Self::Skipped { .. } => "skipped",
-            Self::NotDecided => "not-decided",
+            Self::NotDecided { .. } => "not-decided",
+        }
+    }
+
+    /// The node that stands in its way, if it is another one.
+    pub fn because(&self) -> Option<&str> {
+        match self {
+            Self::Skipped { because } => Some(because),
+            Self::NotDecided { because } => because.as_deref(),
+            Self::Built | Self::Reused | Self::Cutoff | Self::Failed(_) => None,
+        }
+    }
+
+    /// Why it failed by itself, if it did.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failure) => Some(failure),
+            _ => None,
         }
     }
 
@@ -82,9 +100,17 @@ pub enum Failure {
     Sandbox { what: String, reason: String },
     /// Any other trouble of the machine, with the operation that met it.
     Machine { what: String, reason: String },
+    /// jtwbuild itself went wrong (it panicked) while it did the node's work.
+    Internal { what: String },
 }
 
 impl Failure {
+    /// Whether the same inputs may well give another end, so that a few more tries are worth their
+    /// time when the user asks for them: only a builder's own doing can come out in several ways.
+    pub fn may_be_flaky(&self) -> bool {
+        matches!(self, Self::BuilderExit { .. } | Self::BuilderSignal { .. } | Self::MissingOutput { .. })
+    }
+
     /// Whether this says something about the node itself, so that trying again with the same
     /// inputs would end the same way. Only verdicts are remembered in the store.
     pub fn is_verdict(&self) -> bool {
@@ -104,7 +130,8 @@ impl Failure {
             | Self::NoSpace { .. }
             | Self::Cancelled
             | Self::Sandbox { .. }
-            | Self::Machine { .. } => false,
+            | Self::Machine { .. }
+            | Self::Internal { .. } => false,
         }
     }
 }
@@ -135,6 +162,7 @@ impl fmt::Display for Failure {
             Self::Cancelled => f.write_str("it was stopped"),
             Self::Sandbox { what, reason } => write!(f, "the sandbox could not be made: {what}: {reason}"),
             Self::Machine { what, reason } => write!(f, "{what}: {reason}"),
+            Self::Internal { what } => write!(f, "an error in jtwbuild itself: {what}"),
         }
     }
 }

@@ -6,7 +6,9 @@
 //! gets a [`Builder`] and a [`Progress`].
 
 mod decide;
+mod panic;
 mod schedule;
+mod trouble;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use crate::store::tree::TreeHash;
 use crate::store::{Store, StoreError};
 
 pub use schedule::realise;
+pub use trouble::{EQUAL_TROUBLES, GivenUp};
 
 /// One node to be built: its derivation, the content of its inputs in slot order, and where the
 /// log goes.
@@ -93,6 +96,14 @@ pub struct Settings {
     pub jobs: usize,
     /// Whether remembered failures are tried again.
     pub retry_failed: bool,
+    /// How many more times a builder that fails is tried at once.
+    pub retries: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { jobs: 1, retry_failed: false, retries: 0 }
+    }
 }
 
 /// How one node ended.
@@ -107,15 +118,22 @@ pub struct NodeReport {
     pub seconds: f64,
     /// Where its log is, if it ran and has no layer that holds it.
     pub log: Option<PathBuf>,
+    /// How often its builder failed before this outcome of the same run.
+    pub failed_tries: u32,
 }
 
 impl NodeReport {
     fn known(outcome: Outcome, tree: TreeHash, build: BuildKey) -> Self {
-        Self { outcome, tree: Some(tree), build: Some(build), seconds: 0.0, log: None }
+        Self { outcome, tree: Some(tree), build: Some(build), seconds: 0.0, log: None, failed_tries: 0 }
     }
 
     fn without_output(outcome: Outcome) -> Self {
-        Self { outcome, tree: None, build: None, seconds: 0.0, log: None }
+        Self { outcome, tree: None, build: None, seconds: 0.0, log: None, failed_tries: 0 }
+    }
+
+    /// Whether it was built after its builder had failed with the same inputs.
+    pub fn is_flaky(&self) -> bool {
+        self.failed_tries > 0 && self.outcome == Outcome::Built
     }
 }
 
@@ -123,6 +141,8 @@ impl NodeReport {
 #[derive(Debug)]
 pub struct Run {
     pub nodes: Vec<NodeReport>,
+    /// What was not started any more because of trouble of the machine.
+    pub given_up: GivenUp,
 }
 
 impl Run {
@@ -143,10 +163,7 @@ impl Run {
 
     /// The nodes that failed by themselves, in plan order.
     pub fn root_causes(&self) -> impl Iterator<Item = (NodeId, &Failure)> {
-        (0..).zip(&self.nodes).filter_map(|(index, report)| match &report.outcome {
-            Outcome::Failed(failure) => Some((NodeId(index), failure)),
-            _ => None,
-        })
+        (0..).zip(&self.nodes).filter_map(|(index, report)| Some((NodeId(index), report.outcome.failure()?)))
     }
 }
 

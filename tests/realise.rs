@@ -67,7 +67,7 @@ fn run(root: &Path, plan: &Plan, retry_failed: bool) -> (Run, Vec<String>) {
     let facts = Facts::load(&store.plans().join("facts"));
     let place = Place { plan, store: &store, facts: &facts };
     let writer = Writer { store: &store, runs: AtomicUsize::new(0), order: Mutex::default() };
-    let settings = Settings { jobs: 2, retry_failed };
+    let settings = Settings { jobs: 2, retry_failed, ..Settings::default() };
     let run = realise(&place, &writer, &Quiet, &Stop::default(), settings);
     (run, writer.order.into_inner().unwrap())
 }
@@ -158,7 +158,8 @@ fn trouble_of_the_machine_is_not_remembered() {
     let directory = tempfile::tempdir().unwrap();
     for _ in 0..2 {
         let (run, built) = run(directory.path(), &chain("time-out", 1), false);
-        assert_eq!(words(&run), ["failed", "skipped"]);
+        assert_eq!(words(&run), ["failed", "not-decided"]);
+        assert_eq!(run.nodes[1].outcome.because(), Some("node/bottom"));
         assert_eq!(built, ["bottom"]);
         let log = run.nodes[0].log.as_ref().expect("the log is kept for people");
         assert!(log.starts_with(directory.path().join("interrupted")));
@@ -201,7 +202,7 @@ fn most_urgent_node_starts_first() {
     let facts = Facts::load(&store.plans().join("facts"));
     let writer = Writer { store: &store, runs: AtomicUsize::new(0), order: Mutex::default() };
     let place = Place { plan: &plan, store: &store, facts: &facts };
-    realise(&place, &writer, &Quiet, &Stop::default(), Settings { jobs: 1, retry_failed: false });
+    realise(&place, &writer, &Quiet, &Stop::default(), Settings { jobs: 1, ..Settings::default() });
     assert_eq!(writer.order.into_inner().unwrap(), ["long", "n0", "n1", "short", "n2"]);
 }
 

@@ -130,7 +130,7 @@ impl Builder for Writer<'_> {
 
 fn run(store: &Arc<Store>, plan: &Plan) -> Run {
     let facts = Facts::load(&store.plans().join("facts"));
-    let settings = Settings { jobs: 2, retry_failed: false };
+    let settings = Settings { jobs: 2, ..Settings::default() };
     let place = Place { plan, store, facts: &facts };
     realise(&place, &Writer(store), &Quiet, &Stop::default(), settings)
 }

@@ -174,6 +174,7 @@ fn record(key: BuildKey, status: Status) -> LayerRecord {
         tree: None,
         started: 0,
         seconds: 0.5,
+        failed_tries: 0,
         document: serde_json::json!({ "format": 1 }),
     }
 }

@@ -14,17 +14,18 @@ use super::progress::{Display, Loudness};
 use super::trouble::{Exit, Trouble};
 use super::{Global, Realise, render, shortcut, summary};
 use crate::builder::{AnySandbox, LocalBuilder};
-use crate::derivation::Kind;
+use crate::derivation::{BuildKey, Kind};
 use crate::fetch::Fetcher;
 use crate::memo::table::Table;
 use crate::memo::{self, Made};
-use crate::outcome::Failure;
+use crate::outcome::{Failure, Outcome};
 use crate::pins::Pins;
 use crate::plan::Plan;
 use crate::publish;
-use crate::realise::{Place, Run, Settings, Stop, realise};
+use crate::realise::{NodeReport, Place, Run, Settings, Stop, realise};
 use crate::store::Store;
 use crate::store::facts::Facts;
+use crate::store::tree::TreeHash;
 
 /// The object that `--json` prints.
 #[derive(Serialize)]
@@ -46,6 +47,47 @@ pub(super) struct NodeLine {
     pub seconds: f64,
     /// The output's tree, or null.
     pub tree: Option<String>,
+    /// Why it failed by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// The node that stands in its way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// How often its builder failed in this run before it ended so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_tries: Option<u32>,
+}
+
+impl NodeLine {
+    /// The line of a node that this run decided, or did not.
+    pub(super) fn new(kind: Kind, name: &str, report: &NodeReport) -> Self {
+        Self {
+            kind,
+            name: name.to_owned(),
+            key: report.build.map(|key| key.to_string()),
+            outcome: report.outcome.word(),
+            seconds: report.seconds,
+            tree: report.tree.map(|tree| tree.to_string()),
+            failure: report.outcome.failure().cloned(),
+            because: report.outcome.because().map(str::to_owned),
+            failed_tries: Some(report.failed_tries).filter(|tries| *tries > 0),
+        }
+    }
+
+    /// The line of a node that was not looked at: it is as an earlier run left it.
+    pub(super) fn untouched(kind: Kind, name: &str, build: Option<BuildKey>, tree: Option<TreeHash>) -> Self {
+        Self {
+            kind,
+            name: name.to_owned(),
+            key: build.map(|key| key.to_string()),
+            outcome: Outcome::Reused.word(),
+            seconds: 0.0,
+            tree: tree.map(|tree| tree.to_string()),
+            failure: None,
+            because: None,
+            failed_tries: None,
+        }
+    }
 }
 
 /// What the command is about.
@@ -119,6 +161,9 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
         }
     }
     let is_loud = !global.quiet || !run.is_success();
+    if is_loud {
+        render::error_text(&summary::remarks(&plan, &run));
+    }
     let printed = tell(verb, is_loud, &store, &made, &summary::counts(&run), &lines, begun);
     let code = exit(&run, &stop).map_or(printed, |exit| ExitCode::from(exit as u8));
     // The process is about to end: taking large graphs apart piece by piece would only cost time.
@@ -138,7 +183,7 @@ pub(super) fn realise_plan(
     let builder = LocalBuilder { store, pins, fetcher, sandbox };
     let display = Display::new(plan, loudness(global));
     let jobs = verb.jobs.map_or_else(processors, usize::from);
-    let settings = Settings { jobs, retry_failed: verb.retry_failed };
+    let settings = Settings { jobs, retry_failed: verb.retry_failed, retries: verb.retry };
     let world = Place { plan, store, facts };
     let run = watched(&display, stop, || realise(&world, &builder, &display, stop, settings));
     display.finish();
@@ -247,6 +292,9 @@ pub(super) fn exit(run: &Run, stop: &Stop) -> Option<Exit> {
     if stop.is_requested() {
         return Some(Exit::Interrupted);
     }
+    if run.root_causes().any(|(_, failure)| matches!(failure, Failure::Internal { .. })) {
+        return Some(Exit::Internal);
+    }
     let mut failures = run.root_causes().map(|(_, failure)| failure);
     let is_machine = failures.all(|failure| !failure.is_verdict() && !is_limit(failure));
     Some(if is_machine { Exit::Environment } else { Exit::Failed })
@@ -259,15 +307,8 @@ fn is_limit(failure: &Failure) -> bool {
 
 fn lines(plan: &Plan, run: &Run) -> Vec<NodeLine> {
     let line = |node| {
-        let (derivation, report) = (plan.derivation(node), run.report(node));
-        NodeLine {
-            kind: derivation.kind,
-            name: derivation.name.to_string(),
-            key: report.build.map(|key| key.to_string()),
-            outcome: report.outcome.word(),
-            seconds: report.seconds,
-            tree: report.tree.map(|tree| tree.to_string()),
-        }
+        let derivation = plan.derivation(node);
+        NodeLine::new(derivation.kind, &derivation.name, run.report(node))
     };
     plan.ids().map(line).collect()
 }

@@ -89,6 +89,9 @@ pub(super) fn run(
         }
     }
     let is_loud = !command.global.quiet || !is_success;
+    if is_loud {
+        render::error_text(&summary::remarks(&part.plan, &run));
+    }
     let printed = tell(command.verb, is_loud, command.store, &made, &counts, &lines, command.begun);
     let code = exit(&run, &stop).map_or(printed, |exit| ExitCode::from(exit as u8));
     // See the end of the whole way.
@@ -137,18 +140,11 @@ fn lines(table: &Table, anew: Option<(&Part, &Run)>) -> Vec<NodeLine> {
             reports[*node] = Some(report);
         }
     }
-    let line = |(node, report): (usize, Option<&NodeReport>)| {
-        let (build, tree) = match report {
-            Some(report) => (report.build, report.tree),
-            None => table.result(node),
-        };
-        NodeLine {
-            kind: table.kind(node),
-            name: table.name(node).to_owned(),
-            key: build.map(|key| key.to_string()),
-            outcome: report.map_or("reused", |report| report.outcome.word()),
-            seconds: report.map_or(0.0, |report| report.seconds),
-            tree: tree.map(|tree| tree.to_string()),
+    let line = |(node, report): (usize, Option<&NodeReport>)| match report {
+        Some(report) => NodeLine::new(table.kind(node), table.name(node), report),
+        None => {
+            let (build, tree) = table.result(node);
+            NodeLine::untouched(table.kind(node), table.name(node), build, tree)
         }
     };
     reports.into_iter().enumerate().map(line).collect()

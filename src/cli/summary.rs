@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use super::render;
 use crate::derivation::NodeId;
 use crate::memo::Made;
-use crate::outcome::{Failure, Outcome};
+use crate::outcome::Failure;
 use crate::plan::Plan;
-use crate::realise::Run;
+use crate::realise::{EQUAL_TROUBLES, GivenUp, Run};
 use crate::store::Store;
 
 /// Lines of a failed node's log that are shown.
@@ -42,6 +42,33 @@ pub(super) fn root_causes(store: &Store, plan: &Plan, run: &Run) -> String {
     }
     if !text.is_empty() {
         text.push('\n');
+    }
+    text
+}
+
+/// What was not even tried and why, and which builders cannot be relied on.
+pub(super) fn remarks(plan: &Plan, run: &Run) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = match run.given_up {
+        GivenUp::Nothing => Ok(()),
+        GivenUp::Fetching => writeln!(
+            text,
+            "after {EQUAL_TROUBLES} failed downloads in a row no more were tried; the same command goes on from here"
+        ),
+        GivenUp::Everything => writeln!(
+            text,
+            "nothing more was started after this trouble; once it is gone, the same command goes on from here"
+        ),
+    };
+    for node in plan.ids().filter(|node| run.report(*node).is_flaky()) {
+        let tries = run.report(node).failed_tries;
+        let _ = writeln!(
+            text,
+            "FLAKY {}: it failed {tries} time{} before it succeeded; the log has all tries",
+            plan.derivation(node).id(),
+            plural(tries as usize)
+        );
     }
     text
 }
@@ -97,8 +124,7 @@ fn plural(count: usize) -> &'static str {
 
 fn blocked_by(plan: &Plan, run: &Run, node: NodeId) -> usize {
     let id = plan.derivation(node).id();
-    let skipped = |outcome: &Outcome| matches!(outcome, Outcome::Skipped { because } if *because == id);
-    run.nodes.iter().filter(|report| skipped(&report.outcome)).count()
+    run.nodes.iter().filter(|report| report.outcome.because() == Some(&id)).count()
 }
 
 /// What the reader may do about a failure.
@@ -121,6 +147,9 @@ fn hint(failure: &Failure) -> Option<&'static str> {
         Failure::Sandbox { .. } => "`jtwbuild doctor` says what is missing and how to get it",
         Failure::Overlap { .. } => {
             "two dependencies install the same path: one of their recipes has to change"
+        }
+        Failure::Internal { .. } => {
+            "please report this, with the lines above that begin with `thread`; the other nodes are not concerned"
         }
         Failure::BadOutput { .. }
         | Failure::BadInput { .. }

@@ -1,7 +1,9 @@
 //! Deciding one node whose inputs are realised: known, remembered as failed, or built now.
 
+use std::io::Write;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use super::panic::contained;
 use super::{Builder, Job, NodeReport, Place, Progress, Settings, Stop, machine_trouble};
 use crate::derivation::{BuildKey, Derivation, NodeId};
 use crate::outcome::{Failure, Outcome};
@@ -92,7 +94,7 @@ impl Decider<'_> {
         let (begun, started) = (Instant::now(), SystemTime::now());
         self.progress.started(node);
         let job = Job { node, derivation, trees, layer: &layer, stop: self.stop, progress: self.progress };
-        let result = self.builder.build(&job);
+        let (result, failed_tries) = self.run(&job);
         let record = LayerRecord {
             package: derivation.name.to_string(),
             kind: derivation.kind.word().to_owned(),
@@ -103,9 +105,33 @@ impl Decider<'_> {
             tree: result.as_ref().ok().copied(),
             started: started.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             seconds: begun.elapsed().as_secs_f64(),
+            failed_tries,
             document: derivation.document(trees),
         };
         finish(result, layer, &record)
+    }
+
+    /// Runs the builder, again when it fails and that is asked for. Also gives how often it failed
+    /// before that.
+    fn run(&self, job: &Job<'_>) -> (Result<TreeHash, Failure>, u32) {
+        let mut failed_tries = 0;
+        loop {
+            let result = contained(|| self.builder.build(job)).flatten();
+            match &result {
+                Err(failure)
+                    if failure.may_be_flaky()
+                        && failed_tries < self.settings.retries
+                        && !self.stop.is_requested() =>
+                {
+                    failed_tries += 1;
+                    // The log holds all tries; that a line of ours is missing is no harm.
+                    if let Ok(mut log) = job.layer.log() {
+                        let _ = writeln!(log, "jtwbuild: {failure}; this is try {}", failed_tries + 1);
+                    }
+                }
+                _ => return (result, failed_tries),
+            }
+        }
     }
 }
 
@@ -117,16 +143,20 @@ fn finish<D: serde::Serialize>(
     match result {
         Ok(tree) => {
             layer.publish(record)?;
-            Ok(NodeReport::known(Outcome::Built, tree, record.build_key))
+            let report = NodeReport::known(Outcome::Built, tree, record.build_key);
+            Ok(NodeReport { failed_tries: record.failed_tries, ..report })
         }
         Err(failure) if failure.is_verdict() => {
             layer.publish(record)?;
-            Ok(NodeReport::without_output(Outcome::Failed(failure)))
+            let report = NodeReport::without_output(Outcome::Failed(failure));
+            Ok(NodeReport { failed_tries: record.failed_tries, ..report })
         }
         Err(failure) => {
             let log = layer.keep_log().ok();
-            let outcome =
-                if failure == Failure::Cancelled { Outcome::NotDecided } else { Outcome::Failed(failure) };
+            let outcome = match failure {
+                Failure::Cancelled => Outcome::NotDecided { because: None },
+                failure => Outcome::Failed(failure),
+            };
             Ok(NodeReport { log, ..NodeReport::without_output(outcome) })
         }
     }

@@ -9,6 +9,8 @@ use std::collections::BinaryHeap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::decide::Decider;
+use super::panic::{Shielded, contained};
+use super::trouble::Troubles;
 use super::{Builder, NodeReport, Place, Progress, Run, Settings, Stop};
 use crate::derivation::{Input, NodeId};
 use crate::outcome::{Failure, Outcome};
@@ -16,7 +18,8 @@ use crate::plan::Plan;
 use crate::store::tree::TreeHash;
 
 /// Realises the targets of a plan. Goes on after failures with everything that does not depend on
-/// them; stops starting nodes when asked to, or when the disk is full.
+/// them; stops starting nodes when asked to, or when the machine is in trouble that they would meet
+/// too (see [`super::GivenUp`]). With fewer threads than asked for if the machine has no more.
 pub fn realise(
     place: &Place<'_>,
     builder: &dyn Builder,
@@ -24,6 +27,7 @@ pub fn realise(
     stop: &Stop,
     settings: Settings,
 ) -> Run {
+    let progress = &Shielded(progress);
     let decider = Decider { place, builder, progress, stop, settings };
     let board = Board::new(&decider);
     let wanted: Vec<NodeId> = place.plan.ids().filter(|node| board.wanted[node.index()]).collect();
@@ -32,9 +36,13 @@ pub fn realise(
         let shared = Shared { plan: place.plan, board: Mutex::new(board), changed: Condvar::new() };
         let threads = settings.jobs.clamp(1, wanted.len());
         std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| work(&shared, &decider));
+            for _ in 1..threads {
+                let thread = std::thread::Builder::new().name("builder".into());
+                if thread.spawn_scoped(scope, || work(&shared, &decider)).is_err() {
+                    break;
+                }
             }
+            work(&shared, &decider);
         });
         // Names that are lost in a power cut cost one more build, nothing else.
         let _ = place.store.flush_names();
@@ -60,10 +68,10 @@ impl Shared<'_> {
 fn work(shared: &Shared<'_>, decider: &Decider<'_>) {
     let mut board = shared.board();
     loop {
-        if decider.stop.is_requested() || board.doomed {
+        if decider.stop.is_requested() {
             board.ready.clear();
         }
-        let Some(Ready { node: Reverse(node), .. }) = board.ready.pop() else {
+        let Some(node) = board.next(shared.plan) else {
             if board.running == 0 {
                 shared.changed.notify_all();
                 return;
@@ -76,7 +84,8 @@ fn work(shared: &Shared<'_>, decider: &Decider<'_>) {
         board.running += 1;
         let (trees, found) = board.inputs(shared.plan, node);
         drop(board);
-        let report = decider.decide(node, &trees, &found);
+        let report = contained(|| decider.decide(node, &trees, &found));
+        let report = report.unwrap_or_else(|failure| NodeReport::without_output(Outcome::Failed(failure)));
         decider.progress.decided(node, &report);
         board = shared.board();
         board.running -= 1;
@@ -100,8 +109,7 @@ struct Board {
     running: usize,
     /// Threads that wait for something to become ready, or for the end.
     waiting: usize,
-    /// Trouble that every further node would meet too.
-    doomed: bool,
+    troubles: Troubles,
 }
 
 /// A ready node; the most urgent is the greatest, and of two the one planned first.
@@ -123,7 +131,7 @@ impl Board {
             ready: BinaryHeap::new(),
             running: 0,
             waiting: 0,
-            doomed: false,
+            troubles: Troubles::default(),
         };
         let mut to_look_at = plan.targets();
         while let Some(node) = to_look_at.pop() {
@@ -154,6 +162,16 @@ impl Board {
         board
     }
 
+    /// Takes the most urgent ready node that may be started.
+    fn next(&mut self, plan: &Plan) -> Option<NodeId> {
+        while let Some(Ready { node: Reverse(node), .. }) = self.ready.pop() {
+            if self.troubles.may_start(plan.derivation(node).kind) {
+                return Some(node);
+            }
+        }
+        None
+    }
+
     fn make_ready(&mut self, node: NodeId) {
         self.ready.push(Ready { urgency: self.urgency[node.index()], node: Reverse(node) });
     }
@@ -178,8 +196,8 @@ impl Board {
     /// Enters a decided node, and everything that follows from it.
     fn settle(&mut self, plan: &Plan, progress: &dyn Progress, node: NodeId, report: NodeReport) {
         let success = report.outcome.is_success();
-        let failed = matches!(report.outcome, Outcome::Failed(_));
-        self.doomed |= matches!(report.outcome, Outcome::Failed(Failure::NoSpace { .. }));
+        let because = report.outcome.failure().map(|failure| behind(plan, node, failure));
+        self.troubles.enter(plan.derivation(node).kind, &report.outcome);
         self.reports[node.index()] = Some(report);
         if success {
             for user in plan.users(node).filter(|user| self.wanted[user.index()]).collect::<Vec<_>>() {
@@ -188,18 +206,17 @@ impl Board {
                     self.make_ready(user);
                 }
             }
-        } else if failed {
-            self.skip_users(plan, progress, node);
+        } else if let Some(outcome) = because {
+            self.block_users(plan, progress, node, &outcome);
         }
     }
 
-    /// Everything that needs a failed node is skipped because of it.
-    fn skip_users(&mut self, plan: &Plan, progress: &dyn Progress, failed: NodeId) {
-        let because = plan.derivation(failed).id();
+    /// Everything that needs a failed node ends with it.
+    fn block_users(&mut self, plan: &Plan, progress: &dyn Progress, failed: NodeId, outcome: &Outcome) {
         let mut blocked: Vec<NodeId> = plan.users(failed).collect();
         while let Some(user) = blocked.pop() {
             if self.wanted[user.index()] && self.reports[user.index()].is_none() {
-                let report = NodeReport::without_output(Outcome::Skipped { because: because.clone() });
+                let report = NodeReport::without_output(outcome.clone());
                 progress.decided(user, &report);
                 self.reports[user.index()] = Some(report);
                 blocked.extend(plan.users(user));
@@ -217,9 +234,20 @@ impl Board {
         let reports = place.plan.ids().zip(self.reports).zip(self.wanted);
         let nodes = reports.map(|((node, report), wanted)| match (report, wanted) {
             (Some(report), _) => report,
-            (None, true) => NodeReport::without_output(Outcome::NotDecided),
+            (None, true) => NodeReport::without_output(Outcome::NotDecided { because: None }),
             (None, false) => remembered(node),
         });
-        Run { nodes: nodes.collect() }
+        Run { nodes: nodes.collect(), given_up: self.troubles.given_up() }
+    }
+}
+
+/// How nodes end that need one that failed: a verdict on it is one on them, trouble of the machine
+/// leaves them open.
+fn behind(plan: &Plan, failed: NodeId, failure: &Failure) -> Outcome {
+    let because = plan.derivation(failed).id();
+    if failure.is_verdict() {
+        Outcome::Skipped { because }
+    } else {
+        Outcome::NotDecided { because: Some(because) }
     }
 }

@@ -38,8 +38,16 @@ pub struct LayerRecord<D = serde_json::Value> {
     pub started: u64,
     /// How long it took, in seconds of wall time.
     pub seconds: f64,
+    /// How often the builder failed before it ended in this way, when it was tried several times.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed_tries: u32,
     /// The build document: exactly the value whose hash is the build key.
     pub document: D,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// How a remembered build ended.
