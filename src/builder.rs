@@ -68,7 +68,8 @@ impl LocalBuilder<'_> {
         let stop = job.stop.flag();
         let path = self.fetcher.fetch(self.store, &self.pins.located(&fetch.archive), &progress, stop)?;
         let staging = self.stage()?;
-        let limits = UnpackLimits { members: fetch.members, bytes: fetch.unpacked_bytes };
+        let limits =
+            UnpackLimits { members: fetch.members, bytes: fetch.unpacked_bytes, ..UnpackLimits::default() };
         let strip = fetch.strip.unwrap_or(0) as usize;
         let name = format!("the source of {}", job.derivation.name);
         let mut tree = archive::unpack(&name, &path, &staging, strip, &limits)?;

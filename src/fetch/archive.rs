@@ -7,6 +7,7 @@
 
 mod tar;
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -23,20 +24,28 @@ use crate::store::tree::{self, LinkTarget, Node, RelPath, Tree, TreeError};
 /// What an archive may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Members of any kind.
+    /// Members of any kind, and the directories that their names imply.
     pub members: u64,
     /// Bytes of all files together.
     pub bytes: u64,
+    /// Bytes that may come of one compressed byte, once there are [`Limits::always`] of them. Of what
+    /// people pack hardly anything shrinks to a fiftieth.
+    pub ratio: u64,
+    /// Bytes that may come of anything.
+    pub always: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { members: 1_000_000, bytes: 8 << 30 }
+        Self { members: 1_000_000, bytes: 8 << 30, ratio: 200, always: 256 << 20 }
     }
 }
 
-/// Memory that a decompressor may ask for.
-const DECODER_MEMORY: u64 = 1 << 30;
+/// Memory that a decompressor may ask for: that of `xz -9` and of `zstd --long`, with room to spare.
+const DECODER_MEMORY: u64 = 192 << 20;
+
+/// Bytes of a name that messages show.
+const SHOWN: usize = 120;
 
 /// Why an archive was refused. Members are named as the archive names them.
 #[derive(Debug, Error)]
@@ -55,6 +64,8 @@ pub enum ArchiveError {
     TooMany(u64),
     #[error("it unpacks to more than {0} bytes")]
     TooLarge(u64),
+    #[error("it unpacks to more than {0} bytes, more than {1} times its own size")]
+    Bomb(u64, u64),
     #[error("there are bytes after its end")]
     Trailing,
     #[error("this is not a Debian package: {0}")]
@@ -126,9 +137,9 @@ pub(super) fn unpack_tar(
     place: &dyn Fn(RelPath) -> Option<RelPath>,
     limits: &Limits,
 ) -> Result<Tree, ArchiveError> {
-    // Headers and padding count here too, so that not even empty members are free.
-    let total = limits.bytes.saturating_add(limits.members.saturating_mul(1024));
-    let mut bounded = Bounded { inner: decompress(reader)?, left: total, limit: limits.bytes };
+    let taken = Cell::new(0);
+    let counted = Counted { inner: reader, taken: &taken };
+    let mut bounded = Bounded { inner: decompress(counted)?, taken: &taken, given: 0, limits };
     let mut members = Members::new(&mut bounded);
     let mut tree = Tree::default();
     let (mut count, mut bytes) = (0, 0_u64);
@@ -141,19 +152,15 @@ pub(super) fn unpack_tar(
         if bytes > limits.bytes {
             return Err(ArchiveError::TooLarge(limits.bytes));
         }
-        let shown = String::from_utf8_lossy(&member.name).into_owned();
-        let refuse = |reason| ArchiveError::Member { member: shown.clone(), reason };
+        let refuse = |reason| ArchiveError::Member { member: shown(&member.name), reason };
+        let wrong = |source| ArchiveError::Tree { member: shown(&member.name), source };
         let name = member_path(&member.name, matches!(member.kind, Kind::Directory)).ok_or(MemberError::Name);
         let target = place(name.map_err(refuse)?);
         let node = match member.kind {
             Kind::Directory => Node::Directory(std::sync::Arc::default()),
-            Kind::Link(target) => Node::Link(
-                LinkTarget::new(&target)
-                    .map_err(|source| ArchiveError::Tree { member: shown.clone(), source })?,
-            ),
+            Kind::Link(target) => Node::Link(LinkTarget::new(&target).map_err(wrong)?),
             Kind::HardLink(earlier) => {
-                let missing =
-                    || refuse(MemberError::HardLink(String::from_utf8_lossy(&earlier).into_owned()));
+                let missing = || refuse(MemberError::HardLink(shown(&earlier)));
                 let Some(path) = member_path(&earlier, false) else { return Err(missing()) };
                 // A link that is left out need not find its target, which may be left out too.
                 match place(path).and_then(|path| tree.get(&path).cloned()) {
@@ -170,7 +177,11 @@ pub(super) fn unpack_tar(
             }
         };
         let Some(target) = target.filter(|target| !target.names().is_empty()) else { continue };
-        tree.insert(&target, node).map_err(|source| ArchiveError::Tree { member: shown, source })?;
+        count += implied(&tree, &target);
+        if count > limits.members {
+            return Err(ArchiveError::TooMany(limits.members));
+        }
+        tree.insert(&target, node).map_err(wrong)?;
     }
     if count == 0 {
         return Err(ArchiveError::NotAnArchive);
@@ -193,6 +204,35 @@ fn stage<R: Read>(
     }
 }
 
+/// How many directories on the way to `path` are not there yet.
+fn implied(tree: &Tree, path: &RelPath) -> u64 {
+    let (mut here, mut missing) = (Some(tree), 0);
+    for name in path.names().split_last().map_or(&[][..], |(_, parents)| parents) {
+        here = here.and_then(|tree| match tree.child(name) {
+            Some(Node::Directory(below)) => Some(below.as_ref()),
+            _ => None,
+        });
+        missing += u64::from(here.is_none());
+    }
+    missing
+}
+
+/// A hostile name as messages show it: its beginning, without control characters.
+fn shown(name: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&name[..name.len().min(SHOWN)]);
+    let mut shown: String = text
+        .chars()
+        .flat_map(|one| {
+            let escaped = one.is_control().then(|| one.escape_default());
+            escaped.into_iter().flatten().chain((!one.is_control()).then_some(one))
+        })
+        .collect();
+    if name.len() > SHOWN {
+        shown.push('…');
+    }
+    shown
+}
+
 /// A member's name as a path: `./` before it and, of a directory, `/` after it are taken away.
 fn member_path(name: &[u8], directory: bool) -> Option<RelPath> {
     let mut name = name;
@@ -204,6 +244,13 @@ fn member_path(name: &[u8], directory: bool) -> Option<RelPath> {
         if matches!(name, b"" | b".") {
             return Some(RelPath::default());
         }
+    }
+    // bsdtar takes the letter of a drive away, GNU tar does not.
+    let has_drive = matches!(name, [letter, b':', ..] if letter.is_ascii_alphabetic());
+    // Deeper than any tree: not worth taking apart.
+    let is_deep = name.split(|byte| *byte == b'/').nth(4 * tree::MAX_DEPTH).is_some();
+    if has_drive || is_deep {
+        return None;
     }
     let path = RelPath::parse(name).ok()?;
     // The empty path is the archive itself, which only a directory can be.
@@ -246,31 +293,72 @@ pub(super) fn decompress<'a>(mut reader: impl BufRead + 'a) -> Result<Box<dyn Re
     })
 }
 
-/// Ends a decompression bomb.
-struct Bounded<R> {
+/// Counts the bytes that a decompressor takes.
+struct Counted<'a, R> {
     inner: R,
-    left: u64,
-    limit: u64,
+    taken: &'a Cell<u64>,
+}
+
+impl<R: BufRead> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.taken.set(self.taken.get().saturating_add(count as u64));
+        Ok(count)
+    }
+}
+
+impl<R: BufRead> BufRead for Counted<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.taken.set(self.taken.get().saturating_add(count as u64));
+        self.inner.consume(count);
+    }
+}
+
+/// Ends a decompression bomb.
+struct Bounded<'a, R> {
+    inner: R,
+    /// Bytes that went into the decompressor, and bytes that came out of it.
+    taken: &'a Cell<u64>,
+    given: u64,
+    limits: &'a Limits,
 }
 
 /// Carried through `io::Error` to be recognised again.
 #[derive(Debug, Error)]
-#[error("it unpacks to more than {0} bytes")]
-struct OverLimit(u64);
+enum OverLimit {
+    #[error("it unpacks to more than {0} bytes")]
+    Bytes(u64),
+    #[error("it unpacks to more than {0} bytes, more than {1} times its own size")]
+    Ratio(u64, u64),
+}
 
 /// Trouble that a reader of the archive met.
 fn trouble(error: io::Error) -> ArchiveError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<OverLimit>()) {
-        Some(OverLimit(limit)) => ArchiveError::TooLarge(*limit),
+        Some(OverLimit::Bytes(limit)) => ArchiveError::TooLarge(*limit),
+        Some(OverLimit::Ratio(bytes, times)) => ArchiveError::Bomb(*bytes, *times),
         None => ArchiveError::Read(error),
     }
 }
 
-impl<R: Read> Read for Bounded<R> {
+impl<R: Read> Read for Bounded<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        self.left =
-            self.left.checked_sub(count as u64).ok_or_else(|| io::Error::other(OverLimit(self.limit)))?;
+        self.given = self.given.saturating_add(count as u64);
+        let limits = self.limits;
+        // Headers and padding count here too, so that not even empty members are free.
+        let total = limits.bytes.saturating_add(limits.members.saturating_mul(1024));
+        let fair = limits.always.max(self.taken.get().saturating_mul(limits.ratio));
+        if self.given > total {
+            return Err(io::Error::other(OverLimit::Bytes(limits.bytes)));
+        }
+        if self.given > fair {
+            return Err(io::Error::other(OverLimit::Ratio(fair, limits.ratio)));
+        }
         Ok(count)
     }
 }

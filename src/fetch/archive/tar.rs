@@ -4,14 +4,15 @@
 //! format disagree about oddities, and archives have been made that show one content to a checker
 //! and another to an unpacker. Whatever GNU tar and bsdtar could read differently is an error:
 //! sizes that an extended header contradicts, extended headers that are malformed, unknown or
-//! given twice, bodies of directories and links, sparse files, base-256 sizes, devices.
+//! given twice, bodies of directories and links, sparse files, base-256 sizes, devices, numbers that
+//! are none, unknown versions of the format. `tests/hostile/differential.rs` compares.
 //! Formats: POSIX.1-2017 `pax`, GNU tar's manual, "Basic Tar Format".
 
 use std::io::{self, Read};
 
 use tar::Header;
 
-use super::{ArchiveError, MemberError, trouble};
+use super::{ArchiveError, MemberError, shown, trouble};
 
 const BLOCK: usize = 512;
 /// Names and extended headers longer than this are refused before they are read.
@@ -74,6 +75,7 @@ impl<R: Read> Members<R> {
                 };
             };
             let name = header.path_bytes().into_owned();
+            check_form(&header).map_err(|what| refuse(&name, header_error(what)))?;
             let size =
                 number(&header.as_old().size).ok_or_else(|| refuse(&name, header_error("its size")))?;
             self.body = size;
@@ -222,9 +224,34 @@ impl Extended {
     }
 }
 
+/// Refuses headers that one program reads by another format's rules than the other, or not at all.
+fn check_form(header: &Header) -> Result<(), &'static str> {
+    let old = header.as_old();
+    let bytes = header.as_bytes();
+    let known = match &bytes[257..265] {
+        b"ustar\x0000" | b"ustar  \0" => true,
+        // Without the word there is only the oldest form, which has nothing here.
+        other => !other.starts_with(b"ustar"),
+    };
+    if !known {
+        return Err("its format");
+    }
+    // bsdtar takes what is here for the map of a sparse file, whatever the member's kind.
+    if bytes[257..265] == *b"ustar  \0" && bytes[386..495].iter().any(|byte| *byte != 0) {
+        return Err("a map of a sparse file");
+    }
+    // Nobody needs these numbers here, but where they are none, bsdtar sees no archive.
+    let numbers = [&old.mode[..], &old.uid, &old.gid, &old.mtime, &bytes[329..337], &bytes[337..345]];
+    let is_number = |field: &&[u8]| {
+        let blank = field.iter().all(|byte| matches!(byte, 0 | b' '));
+        blank || matches!(field[0], 0x80 | 0xff) || number(field).is_some()
+    };
+    if numbers.iter().all(is_number) { Ok(()) } else { Err("a number in it") }
+}
+
 /// Extended headers about what a tree does not hold.
 fn ignorable(key: &[u8]) -> Result<(), MemberError> {
-    const IGNORED: [&[u8]; 12] = [
+    const IGNORED: [&[u8]; 16] = [
         b"atime",
         b"ctime",
         b"mtime",
@@ -237,14 +264,17 @@ fn ignorable(key: &[u8]) -> Result<(), MemberError> {
         b"hdrcharset",
         b"LIBARCHIVE.creationtime",
         b"MSWINDOWS.rawsd",
+        b"SCHILY.dev",
+        b"SCHILY.ino",
+        b"SCHILY.nlink",
+        b"SCHILY.fflags",
     ];
-    const PREFIXES: [&[u8]; 5] = [b"SCHILY.", b"LIBARCHIVE.xattr.", b"RHT.security.", b"APPLE.", b"VENDOR."];
-    let known = IGNORED.contains(&key) || PREFIXES.iter().any(|prefix| key.starts_with(prefix));
-    // SCHILY.realsize would be another size.
-    if known && key != b"SCHILY.realsize" {
+    const PREFIXES: [&[u8]; 5] =
+        [b"SCHILY.xattr.", b"SCHILY.acl.", b"LIBARCHIVE.xattr.", b"RHT.security.", b"APPLE."];
+    if IGNORED.contains(&key) || PREFIXES.iter().any(|prefix| key.starts_with(prefix)) {
         return Ok(());
     }
-    Err(MemberError::Extension(String::from_utf8_lossy(key).into_owned()))
+    Err(MemberError::Extension(shown(key)))
 }
 
 /// Takes key and value of a pax record.
@@ -296,7 +326,7 @@ fn header_error(what: &'static str) -> MemberError {
 }
 
 fn refuse(name: &[u8], reason: MemberError) -> ArchiveError {
-    ArchiveError::Member { member: String::from_utf8_lossy(name).into_owned(), reason }
+    ArchiveError::Member { member: shown(name), reason }
 }
 
 fn ended() -> ArchiveError {

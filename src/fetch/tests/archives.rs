@@ -138,7 +138,7 @@ fn names_that_could_leave_the_tree_are_refused_and_odd_ones_kept() {
             "{bad}"
         );
     }
-    for odd in ["C:\\x", "a\\..\\b", "-rf", "a b\n", "\u{fffd}é", "...", ".x"] {
+    for odd in ["c\\x", "a\\..\\b", "-rf", "a b\n", "\u{fffd}é", "...", ".x"] {
         let (_scene, staging, tree) = unpack_bytes(&Tar::default().file(odd, "x").end(), 0).unwrap();
         assert_eq!(text(&staging, &tree, odd), "x");
     }
@@ -246,7 +246,7 @@ fn extended_headers_are_understood_or_refused() {
     for (tar, why) in [
         (gnu(b'L', "a").member(b'L', b"x", b"", b"b\0").file("s", ""), "two long names"),
         (tar().member(b'L', b"x", b"", b"no NUL").file("s", ""), "end in NUL"),
-        (tar().raw(b'0', b"a", b"", b"00x0644\0", b"00000000000\0", b""), "its mode"),
+        (tar().raw(b'0', b"a", b"", b"00x0644\0", b"00000000000\0", b""), "a number in it"),
         (gnu(b'L', "a").pax(b'x', &[("path", "b")]).file("s", ""), "twice"),
         (tar().pax(b'x', &[("mtime", "1")]).pax(b'x', &[("mtime", "1")]).file("s", ""), "two extended"),
         (tar().pax(b'x', &[("path", "a"), ("path", "b")]).file("s", ""), "twice"),
@@ -279,7 +279,7 @@ fn archives_after_the_end_are_refused() {
 
 #[test]
 fn bombs_end_in_a_clear_error() {
-    let limits = Limits { members: 10, bytes: 10_000 };
+    let limits = Limits { members: 10, bytes: 10_000, ..Limits::default() };
     let zeros = compressed("gzip", &Tar::default().file("z", &"\0".repeat(20_000)).end());
     assert!(unpack_within(&zeros, 0, &limits).unwrap_err().contains("more than 10000 bytes"));
     let tail = compressed("xz", &[Tar::default().file("a", "1").end(), vec![0; 1 << 20]].concat());

@@ -1,0 +1,12 @@
+//! What strangers write, given to the code that reads it: archives, packages, documents, requests.
+//!
+//! Each module takes one kind of input. `fuzz` mutates the corpus below `tests/fuzz`; see
+//! CONTRIBUTING.md for how a seed is replayed.
+
+mod archives;
+mod bombs;
+mod differential;
+mod random;
+mod scene;
+mod table;
+mod tar;
