@@ -7,7 +7,7 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, openat};
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, mkdirat, umask};
 use nix::unistd::{Gid, Uid, chdir, fchdir, pivot_root, symlinkat};
@@ -30,6 +30,8 @@ const DEVICE_LINKS: &[(&str, &str)] = &[
 ];
 /// The step that needs the root directory to be a mount.
 pub const ENTER: &str = "the change of the root directory";
+/// More mounts than this lie over no root directory.
+const MOST_ON_ROOT: usize = 16;
 /// `mount` takes options of less than a page.
 const LONGEST_OPTIONS: usize = 4095;
 /// Process numbers below this one are used only once.
@@ -269,8 +271,27 @@ fn enter(root: &OwnedFd) -> nix::Result<()> {
     namespaces::attach(root, AT_FDCWD, "/")?;
     fchdir(root)?;
     pivot_root(".", ".")?;
-    umount2(".", MntFlags::MNT_DETACH)?;
-    chdir("/")
+    // Now the old root lies over the new one, and the scratch space over that: each is a mount to
+    // let go of, and what stays would be found at `/..`.
+    for _ in 0..MOST_ON_ROOT {
+        umount2(".", MntFlags::MNT_DETACH)?;
+        if is_alone()? {
+            return chdir("/");
+        }
+    }
+    Err(Errno::EBUSY)
+}
+
+/// Whether nothing is mounted over this process's root directory: then `..` leads nowhere else.
+fn is_alone() -> nix::Result<bool> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+        .resolve(ResolveFlag::RESOLVE_NO_XDEV);
+    match openat2(AT_FDCWD, "/..", how) {
+        Ok(_) => Ok(true),
+        Err(Errno::EXDEV) => Ok(false),
+        Err(errno) => Err(errno),
+    }
 }
 
 fn directory(at: &OwnedFd, name: &str, mode: u32) -> nix::Result<()> {
