@@ -71,14 +71,32 @@ pub struct SourceError {
 /// Problems of one file that are kept.
 const MAX_PROBLEMS: usize = 100;
 
+/// Bytes of one sentence of a problem.
+const MAX_SENTENCE: usize = 1000;
+
 impl SourceError {
     /// The problems of a file, ordered by where they are; the first hundred of them.
     pub fn new(file: &SourceFile, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| (problem.span.start, problem.span.end));
         let omitted = problems.len().saturating_sub(MAX_PROBLEMS);
         problems.truncate(MAX_PROBLEMS);
+        for problem in &mut problems {
+            problem.message = shortened(std::mem::take(&mut problem.message));
+            problem.label = shortened(std::mem::take(&mut problem.label));
+            problem.help = problem.help.take().map(shortened);
+        }
         Self { file: file.name.clone(), text: file.text.clone(), problems, omitted }
     }
+}
+
+/// A sentence quotes what the file says, which may be megabytes: its beginning and its end.
+fn shortened(text: String) -> String {
+    if text.len() <= MAX_SENTENCE {
+        return text;
+    }
+    let (begin, end) =
+        (text.floor_char_boundary(MAX_SENTENCE / 2), text.ceil_char_boundary(text.len() - 200));
+    format!("{} … {}", &text[..begin], &text[end..])
 }
 
 /// One line per problem: `file:line:column: message [code]`, followed by its help.

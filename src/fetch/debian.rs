@@ -4,8 +4,8 @@
 //! InRelease ──signature──► checksums ──► Packages.xz ──► closure of the named packages
 //! ```
 
-mod closure;
-mod release;
+pub mod closure;
+pub mod release;
 
 use std::fmt;
 use std::io::Read;

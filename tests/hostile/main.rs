@@ -6,7 +6,9 @@
 mod archives;
 mod bombs;
 mod differential;
+mod fuzz;
 mod random;
 mod scene;
 mod table;
 mod tar;
+mod trees;

@@ -25,7 +25,7 @@ struct Package<'a> {
 
 /// All packages of one or more indexes.
 #[derive(Debug)]
-pub(super) struct Index<'a> {
+pub struct Index<'a> {
     packages: HashMap<&'a str, Package<'a>>,
     /// Virtual packages: provider and, where stated, version.
     provides: HashMap<&'a str, BTreeMap<&'a str, Option<&'a str>>>,
@@ -41,7 +41,7 @@ struct Wanted<'a> {
 impl<'a> Index<'a> {
     /// Reads indexes; of several versions of one package the highest counts. Packages of other
     /// architectures are passed over.
-    pub(super) fn new(texts: &'a [String], arch: &str) -> Self {
+    pub fn new(texts: &'a [String], arch: &str) -> Self {
         let mut index = Self { packages: HashMap::new(), provides: HashMap::new() };
         for stanza in texts.iter().flat_map(|text| text.split("\n\n")) {
             index.stanza(stanza, arch);
@@ -85,7 +85,7 @@ impl<'a> Index<'a> {
 
     /// `named` and everything they depend on, sorted by name. Dependencies on packages that match
     /// `without` are left out, unless they are named.
-    pub(super) fn closure(&self, named: &[String], without: &[Glob]) -> Result<Vec<PinnedDeb>, DebianError> {
+    pub fn closure(&self, named: &[String], without: &[Glob]) -> Result<Vec<PinnedDeb>, DebianError> {
         let mut chosen = BTreeSet::new();
         for name in named {
             let (name, _) = self.packages.get_key_value(name.as_str()).ok_or_else(|| self.unknown(name))?;
@@ -164,7 +164,20 @@ impl<'a> Index<'a> {
 impl Package<'_> {
     fn pin(&self) -> Result<PinnedDeb, DebianError> {
         let bad = |reason| DebianError::Entry { package: self.name.to_owned(), reason };
-        let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+        let made_of = |text: &str, others: &[u8]| {
+            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
+        };
+        // By Debian's policy, 5.6.7 and 5.6.12.
+        if self.name.starts_with('-') || !made_of(self.name, b"+-.") {
+            return Err(bad("its name has characters that no package's name has"));
+        }
+        if self.version.is_empty() || !made_of(self.version, b".+-:~") {
+            return Err(bad("its Version is not one"));
+        }
+        let plain = |part: &str| {
+            !matches!(part, "" | "." | "..")
+                && part.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+        };
         if !self.path.split('/').all(plain) {
             return Err(bad("its Filename is not a path below the mirror"));
         }

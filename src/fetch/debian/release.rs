@@ -9,7 +9,7 @@ use crate::source::Sha256;
 
 /// What we need of a release file.
 #[derive(Debug)]
-pub(super) struct Release {
+pub struct Release {
     suite: String,
     codename: String,
     pub date: String,
@@ -22,7 +22,7 @@ pub(super) struct Release {
 
 impl Release {
     /// Reads a release file whose signature has been verified.
-    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
         let mut fields: BTreeMap<String, String> = BTreeMap::new();
         let mut files = BTreeMap::new();
         let mut current = String::new();
@@ -67,18 +67,18 @@ impl Release {
     }
 
     /// Whether this is the suite that was asked for, and not another one served in its place.
-    pub(super) fn is_of(&self, suite: &str) -> bool {
+    pub fn is_of(&self, suite: &str) -> bool {
         suite == self.suite || suite == self.codename
     }
 
     /// The names that it goes by.
-    pub(super) fn names(&self) -> String {
+    pub fn names(&self) -> String {
         format!("{} ({})", self.suite, self.codename)
     }
 }
 
 /// Reads `Fri, 30 Oct 2026 08:08:01 UTC`, the only form that release files use.
-pub(super) fn date(text: &str) -> Option<SystemTime> {
+pub fn date(text: &str) -> Option<SystemTime> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let words: Vec<&str> = text.split_whitespace().collect();
