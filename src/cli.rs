@@ -13,6 +13,7 @@ mod shortcut;
 mod summary;
 mod trouble;
 mod update;
+mod verify;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -69,6 +70,12 @@ pub enum Verb {
     /// Print the log of a node.
     #[command(after_help = "Example: jtwbuild log universe.toml build/fmt.0.9.0")]
     Log(Log),
+    /// Read everything in the store again and compare it with its name.
+    ///
+    /// Prints one line for each thing that is damaged; the exit code is then 5. Builds may go on
+    /// meanwhile.
+    #[command(after_help = "Example: jtwbuild verify --repair --universe universe.toml")]
+    Verify(Verify),
     /// Serve a site over HTTP.
     #[command(after_help = "Example: jtwbuild serve site")]
     Serve(Serve),
@@ -160,6 +167,24 @@ pub struct Log {
     pub node: String,
 }
 
+/// `jtwbuild verify`
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// Make good what is damaged: from other copies, from where it was downloaded, or by building
+    /// it again; what cannot be made good is moved to `quarantine/` in the store.
+    #[arg(long)]
+    pub repair: bool,
+    /// With `--repair`: a universe whose nodes may be built again for it, now.
+    #[arg(long, value_name = "FILE", requires = "repair")]
+    pub universe: Option<PathBuf>,
+    /// With `--repair`: never use the network.
+    #[arg(long, requires = "repair")]
+    pub offline: bool,
+    /// Print one JSON object on standard output when done.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `jtwbuild serve`
 #[derive(Debug, Args)]
 pub struct Serve {
@@ -198,6 +223,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         Verb::Update(verb) => update::run(global, verb),
         Verb::Show(verb) => inspect::show(global, verb),
         Verb::Log(verb) => inspect::log(global, verb),
+        Verb::Verify(verb) => verify::run(global, verb),
         Verb::Serve(verb) => serve::run(global, verb),
         Verb::Doctor(verb) => doctor::run(global, verb),
     };

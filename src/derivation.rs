@@ -304,8 +304,7 @@ impl Derivation {
 
     /// The build key, given the inputs' contents in slot order.
     pub fn build_key(&self, trees: &[TreeHash]) -> BuildKey {
-        let names = trees.iter().map(|tree| *tree.as_bytes());
-        BuildKey::from_bytes(digest(BUILD_CONTEXT, &self.head, names))
+        build_key(&self.head, trees)
     }
 
     /// The whole document, with the inputs' contents in slot order, as `layer.json` keeps it.
@@ -334,6 +333,12 @@ pub struct Document<'a> {
 /// plan keys of nodes, hashes of given trees.
 pub fn plan_key(head: &[u8], names: impl Iterator<Item = [u8; 32]>) -> PlanKey {
     PlanKey::from_bytes(digest(PLAN_CONTEXT, head, names))
+}
+
+/// The build key of the node with this [`Derivation::head`], given the inputs' contents in slot
+/// order.
+pub fn build_key(head: &[u8], trees: &[TreeHash]) -> BuildKey {
+    BuildKey::from_bytes(digest(BUILD_CONTEXT, head, trees.iter().map(|tree| *tree.as_bytes())))
 }
 
 fn digest(context: &str, head: &[u8], names: impl Iterator<Item = [u8; 32]>) -> [u8; 32] {

@@ -22,7 +22,7 @@ use crate::store::layer::LayerDraft;
 use crate::store::tree::TreeHash;
 use crate::store::{Store, StoreError};
 
-pub use schedule::realise;
+pub use schedule::{realise, realise_only};
 pub use trouble::{EQUAL_TROUBLES, GivenUp};
 
 /// One node to be built: its derivation, the content of its inputs in slot order, and where the

@@ -10,6 +10,7 @@
 //! plans/                      caches keyed by plans (deletable)
 //! roots/                      what gc must keep
 //! interrupted/                logs of runs that ended without a verdict
+//! quarantine/                 what was damaged, for people to look at
 //! locks/  tmp/
 //! ```
 //!
@@ -20,8 +21,10 @@ pub mod disk;
 pub mod facts;
 pub mod key;
 pub mod layer;
+mod quarantine;
 pub mod staging;
 pub mod tree;
+pub mod verify;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -190,7 +190,7 @@ pub(super) fn realise_plan(
     run
 }
 
-fn loudness(global: &Global) -> Loudness {
+pub(super) fn loudness(global: &Global) -> Loudness {
     match (global.quiet, global.verbose) {
         (true, _) => Loudness::Quiet,
         (_, true) => Loudness::Verbose,
@@ -236,12 +236,12 @@ pub(super) fn tell(
     render::data(&text)
 }
 
-fn processors() -> usize {
+pub(super) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Runs `work` while another thread speaks up now and then, and when the run is asked to stop.
-fn watched<T: Send>(display: &Display<'_>, stop: &Stop, work: impl FnOnce() -> T + Send) -> T {
+pub(super) fn watched<T: Send>(display: &Display<'_>, stop: &Stop, work: impl FnOnce() -> T + Send) -> T {
     const GLANCE: Duration = Duration::from_millis(200);
     /// Builders that end at once when they are asked to are not worth a word.
     const PATIENCE: Duration = Duration::from_millis(500);

@@ -27,9 +27,21 @@ pub fn realise(
     stop: &Stop,
     settings: Settings,
 ) -> Run {
+    realise_only(place, place.plan.targets(), builder, progress, stop, settings)
+}
+
+/// [`realise`] for these nodes in place of the plan's targets.
+pub fn realise_only(
+    place: &Place<'_>,
+    targets: Vec<NodeId>,
+    builder: &dyn Builder,
+    progress: &dyn Progress,
+    stop: &Stop,
+    settings: Settings,
+) -> Run {
     let progress = &Shielded(progress);
     let decider = Decider { place, builder, progress, stop, settings };
-    let board = Board::new(&decider);
+    let board = Board::new(&decider, targets);
     let wanted: Vec<NodeId> = place.plan.ids().filter(|node| board.wanted[node.index()]).collect();
     progress.wanted(&wanted);
     if !wanted.is_empty() {
@@ -121,7 +133,7 @@ struct Ready {
 
 impl Board {
     /// Looks from the targets down to what is known.
-    fn new(decider: &Decider<'_>) -> Self {
+    fn new(decider: &Decider<'_>, targets: Vec<NodeId>) -> Self {
         let plan = decider.place.plan;
         let mut board = Self {
             wanted: vec![false; plan.len()],
@@ -133,7 +145,7 @@ impl Board {
             waiting: 0,
             troubles: Troubles::default(),
         };
-        let mut to_look_at = plan.targets();
+        let mut to_look_at = targets;
         while let Some(node) = to_look_at.pop() {
             let index = node.index();
             if board.wanted[index] || board.reports[index].is_some() {

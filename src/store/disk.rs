@@ -16,6 +16,7 @@ pub mod faults;
 mod file;
 mod flush;
 mod lock;
+pub mod look;
 mod names;
 mod remove;
 

@@ -102,6 +102,19 @@ impl Facts {
         (fact.build == *build).then_some(fact.tree)
     }
 
+    /// The newest content known for each build key, and how many records are damaged.
+    pub fn all(&self) -> (HashMap<BuildKey, TreeHash>, usize) {
+        let (mut all, mut damaged) = (HashMap::new(), 0);
+        let records = self.bytes.strip_prefix(MAGIC.as_slice()).unwrap_or_default();
+        for record in records.chunks_exact(RECORD) {
+            match decode(record) {
+                Some((_, fact)) => drop(all.insert(fact.build, fact.tree)),
+                None => damaged += 1,
+            }
+        }
+        (all, damaged)
+    }
+
     /// Remembers a fact for later runs. Some facts may be lost if the process is ended: they cost
     /// time, nothing else.
     pub fn remember(&self, plan: &PlanKey, fact: Fact) -> Result<(), StoreError> {

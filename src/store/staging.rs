@@ -170,6 +170,17 @@ impl Staging {
         published.map(|_| hash)
     }
 
+    /// Makes a tree, whose files must be in the store or have been added here, beside the store's
+    /// names, and says where: for taking the place of a damaged one.
+    pub(super) fn draft_again(&self, tree: &Tree) -> Result<PathBuf, StoreError> {
+        self.pool(&tree.files())?;
+        let draft = self.directory.join(format!("tree-{}", super::next_number()));
+        match self.draft(tree, &draft) {
+            Ok(()) => Ok(draft),
+            Err(error) => disk::remove_tree(&draft).and(Err(error)),
+        }
+    }
+
     /// Makes the tree's directory at `draft`, flushed.
     fn draft(&self, tree: &Tree, draft: &Path) -> Result<(), StoreError> {
         let flush_each = tree.directory_count() < MANY;

@@ -11,6 +11,7 @@ mod failures;
 mod machine;
 mod output;
 mod stopping;
+mod verify;
 
 /// Two nodes, the second of which needs the first.
 const TWO_NODES: &str = r#"
