@@ -61,6 +61,8 @@ pub struct Settings {
     /// Bytes that one run may keep in memory as files; a run that needs more starts again with
     /// its scratch space on disk.
     pub scratch: u64,
+    /// What a builder whose files are on disk has to leave free there.
+    pub keep_free: KeepFree,
     /// How long a builder that is asked to end may take before it is ended.
     pub grace: Duration,
     /// How many commands of one stage run side by side.
@@ -73,10 +75,25 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             scratch: memory_of_machine() / 4,
+            keep_free: KeepFree { percent: 2, most: 1 << 30 },
             grace: Duration::from_secs(2),
             parallel: std::thread::available_parallelism().map_or(1, usize::from),
             old_overlays: !support::takes_layers_one_by_one(),
         }
+    }
+}
+
+/// So much of a disk is for everybody else: a share of it, at most so many bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct KeepFree {
+    pub percent: u64,
+    pub most: u64,
+}
+
+impl KeepFree {
+    /// In bytes, of a disk of `total` bytes.
+    fn of(self, total: u64) -> u64 {
+        (total / 100).saturating_mul(self.percent).min(self.most)
     }
 }
 
@@ -192,7 +209,7 @@ impl Sandbox {
             Attempt::Done(followed, limit) => (followed, limit, None),
             Attempt::Full => {
                 let scratch = DiskScratch::make(store)?;
-                let kind = Scratch::Disk { directory: absolute(&scratch.0)? };
+                let kind = Scratch::Disk { directory: absolute(&scratch.path)?, identity: scratch.identity };
                 match self.attempt(request, store, log, stop, started, kind)? {
                     Attempt::Done(followed, limit) => (followed, limit, Some(scratch)),
                     Attempt::Full => return Err(Failure::NoSpace { what: "the builder's files".to_owned() }),
@@ -250,6 +267,7 @@ impl Sandbox {
             stop,
             started,
             grace: self.settings.grace,
+            keep_free: (!is_in_memory).then_some(self.settings.keep_free),
         };
         let followed = match watch.follow() {
             // Files in memory count as memory of the group; on disk they do not.
@@ -311,20 +329,28 @@ enum Attempt {
 }
 
 /// A private directory of the store's scratch space, removed when dropped.
-struct DiskScratch(std::path::PathBuf);
+struct DiskScratch {
+    path: std::path::PathBuf,
+    /// Its device and number, by which the sandbox knows that it got no other.
+    identity: (u64, u64),
+}
 
 impl DiskScratch {
     fn make(store: &Store) -> Result<Self, Failure> {
         let path = store.scratch_path("sandbox").map_err(|error| store_failed(&error))?;
         disk::make_private_directory(&path).map_err(|error| store_failed(&error))?;
-        Ok(Self(path))
+        let status = nix::sys::stat::lstat(&path).map_err(|errno| Failure::Machine {
+            what: format!("looking at {}", path.display()),
+            reason: errno.desc().to_owned(),
+        })?;
+        Ok(Self { path, identity: (status.st_dev, status.st_ino) })
     }
 }
 
 impl Drop for DiskScratch {
     fn drop(&mut self) {
         // What stays goes with the store's scratch space.
-        let _ = disk::remove_tree(&self.0);
+        let _ = disk::remove_tree(&self.path);
     }
 }
 

@@ -20,7 +20,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{AccessFlags, Gid, Pid, Uid, access, chdir};
 
 use super::message::{End, Ended, Event, Job, STOP, receive, send};
-use super::{limits, namespaces, root};
+use super::{filter, limits, namespaces, root};
 use crate::request::Command;
 
 /// What a shell would say when a program cannot be started.
@@ -60,6 +60,7 @@ fn prepare(job: &Job, ids: (Uid, Gid)) -> Result<(Vec<std::os::fd::OwnedFd>, Sig
         namespaces::duplicate_onto(&null, 0)?;
         limits::apply(job.processes)?;
         nix::sys::prctl::set_dumpable(false)?;
+        namespaces::install_filter(&filter::program_inside())?;
         SignalFd::with_flags(
             &[Signal::SIGCHLD].into_iter().collect::<SigSet>(),
             SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
@@ -111,13 +112,17 @@ fn run(job: &Job, control: &UnixStream, children: &SignalFd) -> Option<Ended> {
     let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
     while reap(None).is_some() {}
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
+    // A program counts what this process had when it was started from it: no more than that says
+    // nothing about the program.
+    let own = getrusage(UsageWho::RUSAGE_SELF).ok()?.max_rss();
+    let largest = if usage.max_rss() > own { usage.max_rss() } else { 0 };
     let micros = |time: nix::sys::time::TimeVal| {
         u64::try_from(time.tv_sec() * 1_000_000 + time.tv_usec()).unwrap_or_default()
     };
     Some(Ended {
         failed,
         cpu: micros(usage.user_time()) + micros(usage.system_time()),
-        largest: u64::try_from(usage.max_rss()).unwrap_or_default() * 1024,
+        largest: u64::try_from(largest).unwrap_or_default() * 1024,
     })
 }
 

@@ -127,6 +127,10 @@ pub fn whole(top: Top, layers: &[NamedTree], mount_points: &[RelPath]) -> Result
         }
     }
     for path in &top.removed {
+        if lower.get(path).is_none() {
+            // The mark of an overlay, and no overlay had a reason to leave it.
+            return Err(bad(path, "is a device"));
+        }
         tree.remove(path);
     }
     for path in &top.directories {

@@ -1,6 +1,6 @@
 //! What a run may use: resource limits of the kernel, the same on every machine.
 
-use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
 
 /// Which kind of memory limit is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,12 @@ const FIXED: &[(Resource, rlim_t, rlim_t)] = &[
     (Resource::RLIMIT_NOFILE, 4096, 4096),
     (Resource::RLIMIT_STACK, 8 * MIB, 1024 * MIB),
     (Resource::RLIMIT_MEMLOCK, 8 * MIB, 8 * MIB),
+    (Resource::RLIMIT_SIGPENDING, 1024, 1024),
+    (Resource::RLIMIT_MSGQUEUE, 819_200, 819_200),
+    (Resource::RLIMIT_NICE, 0, 0),
+    (Resource::RLIMIT_RTPRIO, 0, 0),
+    (Resource::RLIMIT_CPU, RLIM_INFINITY, RLIM_INFINITY),
+    (Resource::RLIMIT_DATA, RLIM_INFINITY, RLIM_INFINITY),
     // Only to keep one sparse file from looking endless; real bytes are limited by the scratch.
     (Resource::RLIMIT_FSIZE, 65536 * MIB, 65536 * MIB),
 ];

@@ -56,7 +56,8 @@ pub enum Scratch {
     /// A file system in memory of at most this many bytes.
     Memory { bytes: u64 },
     /// An empty directory of ours on a disk.
-    Disk { directory: String },
+    /// `identity`: its device and number.
+    Disk { directory: String, identity: (u64, u64) },
 }
 
 /// First process (or, when there is none, the spawner) → engine.

@@ -152,11 +152,12 @@ pub fn make_mount(context: &OwnedFd, attributes: u64) -> nix::Result<OwnedFd> {
     owned(unsafe { libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), FSMOUNT_CLOEXEC, attributes) })
 }
 
-/// A copy of the mount at `path` (below `at`), not attached anywhere yet.
+/// A copy of the mount at `path` (below `at`, or `at` itself when it is empty), not attached anywhere
+/// yet.
 pub fn copy_mount(at: impl AsFd, path: &str) -> nix::Result<OwnedFd> {
     const OPEN_TREE_CLONE: c_uint = 1;
     let path = text(path)?;
-    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC.cast_unsigned();
+    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC.cast_unsigned() | libc::AT_EMPTY_PATH.cast_unsigned();
     // SAFETY: the string is terminated and outlives the call.
     owned(unsafe { libc::syscall(libc::SYS_open_tree, at.as_fd().as_raw_fd(), path.as_ptr(), flags) })
 }

@@ -9,11 +9,13 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sys::stat::{Mode, mkdirat, umask};
+use nix::sys::stat::{Mode, UtimensatFlags, fstat, mkdirat, umask, utimensat};
+use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, chdir, fchdir, pivot_root, symlinkat};
 
 use super::message::{Job, JobMount, Scratch};
 use super::namespaces::{self, NODEV, NOEXEC, NOSUID, RDONLY};
+use crate::store::disk::MTIME;
 
 /// User and group of every builder.
 pub const BUILDER: u32 = 1000;
@@ -28,6 +30,12 @@ const DEVICE_LINKS: &[(&str, &str)] = &[
     ("stdout", "/proc/self/fd/1"),
     ("stderr", "/proc/self/fd/2"),
 ];
+/// An empty directory of the scratch space, and one to mount things at for a moment.
+const NOTHING: &str = "nothing";
+const PLACE: &str = "place";
+/// For so many bytes of a scratch space in memory there is one file: a file without bytes takes
+/// memory as well, which the size does not count.
+const BYTES_FOR_A_FILE: u64 = 4096;
 /// The step that needs the root directory to be a mount.
 pub const ENTER: &str = "the change of the root directory";
 /// More mounts than this lie over no root directory.
@@ -78,6 +86,9 @@ pub fn assemble(job: &Job, (uid, gid): (Uid, Gid)) -> Result<Vec<OwnedFd>, Refus
 
     let proc = make_proc().step("a mount of proc")?;
     let scratch = make_scratch(&job.scratch).step("the scratch space")?;
+    for name in [NOTHING, PLACE] {
+        directory(&scratch, name, 0o755).step("the scratch space")?;
+    }
     let mut results = Vec::new();
     let mut mounts = Vec::new();
     for (index, mount) in job.mounts.iter().enumerate() {
@@ -88,7 +99,7 @@ pub fn assemble(job: &Job, (uid, gid): (Uid, Gid)) -> Result<Vec<OwnedFd>, Refus
                 let made = if layers.is_empty() {
                     namespaces::copy_mount(&scratch, &top).step("an empty directory")?
                 } else {
-                    make_overlay(layers, &scratch, index, job)?
+                    make_overlay(layers, &scratch, Some(index), job)?
                 };
                 if *captured {
                     results.push(open_directory(&scratch, &top).step("the top of an overlay")?);
@@ -96,8 +107,11 @@ pub fn assemble(job: &Job, (uid, gid): (Uid, Gid)) -> Result<Vec<OwnedFd>, Refus
                 mounts.push((at, made));
             }
             JobMount::ReadOnly { at, tree } => {
-                let made = namespaces::copy_mount(AT_FDCWD, tree).step(format!("the input at {at}"))?;
-                namespaces::set_attributes(&made, RDONLY | NOSUID | NODEV).step("a read-only mount")?;
+                // An overlay without a top, and not the directory itself: its files are this sandbox's
+                // own, so no lock on them and no notice of them reaches another one, and no path
+                // of the host shows in the list of mounts.
+                let made = make_overlay(std::slice::from_ref(tree), &scratch, None, job)?;
+                namespaces::set_attributes(&made, RDONLY).step("a read-only mount")?;
                 mounts.push((at, made));
             }
         }
@@ -121,6 +135,15 @@ pub fn assemble(job: &Job, (uid, gid): (Uid, Gid)) -> Result<Vec<OwnedFd>, Refus
         let step = || format!("the mount at {at}");
         std::fs::create_dir_all(at).step(step())?;
         namespaces::attach(&mount, AT_FDCWD, at).step(step())?;
+    }
+    let writable = job.mounts.iter().filter_map(|mount| match mount {
+        JobMount::Overlay { at, .. } => Some(at.as_str()),
+        JobMount::ReadOnly { .. } => None,
+    });
+    let time = TimeSpec::new(MTIME, 0);
+    for at in writable.chain(["/tmp", "/dev/shm"]) {
+        utimensat(AT_FDCWD, at, &time, &time, UtimensatFlags::NoFollowSymlink)
+            .step(format!("the time of {at}"))?;
     }
     umask(Mode::from_bits_truncate(0o022));
     results.push(scratch);
@@ -163,11 +186,19 @@ fn make_scratch(scratch: &Scratch) -> nix::Result<OwnedFd> {
         Scratch::Memory { bytes } => {
             let context = namespaces::open_file_system(c"tmpfs")?;
             namespaces::set_option(&context, c"size", &bytes.to_string())?;
+            namespaces::set_option(&context, c"nr_inodes", &(bytes / BYTES_FOR_A_FILE + 64).to_string())?;
             namespaces::set_option(&context, c"mode", "0755")?;
             namespaces::make_mount(&context, NOSUID | NODEV)?
         }
-        Scratch::Disk { directory } => {
-            let copy = namespaces::copy_mount(AT_FDCWD, directory)?;
+        Scratch::Disk { directory, identity } => {
+            // The directory that the engine has made, and no other that its path leads to by now.
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let opened = openat(AT_FDCWD, directory.as_str(), flags, Mode::empty())?;
+            let status = fstat(&opened)?;
+            if (status.st_dev, status.st_ino) != *identity {
+                return Err(Errno::ESTALE);
+            }
+            let copy = namespaces::copy_mount(&opened, "")?;
             namespaces::set_attributes(&copy, NOSUID | NODEV)?;
             copy
         }
@@ -176,18 +207,32 @@ fn make_scratch(scratch: &Scratch) -> nix::Result<OwnedFd> {
     Ok(made)
 }
 
-fn make_overlay(layers: &[String], scratch: &OwnedFd, index: usize, job: &Job) -> Result<OwnedFd, Refused> {
-    let work = format!("work-{index}");
-    directory(scratch, &work, 0o755).step("the work directory of an overlay")?;
+/// An overlay of `layers`, with the top directory of that number, or none: then nobody can write.
+fn make_overlay(
+    layers: &[String],
+    scratch: &OwnedFd,
+    top: Option<usize>,
+    job: &Job,
+) -> Result<OwnedFd, Refused> {
     let raw = scratch.as_raw_fd();
     let inside = |name: &str| format!("/proc/self/fd/{raw}/{name}");
-    let (top, work) = (inside(&format!("top-{index}")), inside(&work));
+    let mut layers = layers.to_vec();
+    let top = match top {
+        Some(index) => {
+            let work = format!("work-{index}");
+            directory(scratch, &work, 0o755).step("the work directory of an overlay")?;
+            Some((inside(&format!("top-{index}")), inside(&work)))
+        }
+        None => {
+            // Without a top there have to be two layers.
+            layers.insert(0, inside(NOTHING));
+            None
+        }
+    };
     // What a crash leaves behind is thrown away, so nothing has to reach the disk.
-    let volatile = matches!(job.scratch, Scratch::Disk { .. });
+    let volatile = matches!(job.scratch, Scratch::Disk { .. }) && top.is_some();
     if !job.one_by_one {
-        let place = format!("merged-{index}");
-        directory(scratch, &place, 0o755).step("a mount point")?;
-        return overlay_in_one_call(layers, &top, &work, volatile, &inside(&place)).step("an overlay");
+        return overlay_in_one_call(&layers, top.as_ref(), volatile, &inside(PLACE)).step("an overlay");
     }
     let context = namespaces::open_file_system(c"overlay").step("overlay file systems")?;
     let explain = |result: nix::Result<()>, step: &str| {
@@ -196,8 +241,10 @@ fn make_overlay(layers: &[String], scratch: &OwnedFd, index: usize, job: &Job) -
     for layer in layers.iter().rev() {
         explain(namespaces::set_option(&context, c"lowerdir+", layer), "a layer of an overlay")?;
     }
-    explain(namespaces::set_option(&context, c"upperdir", &top), "the top of an overlay")?;
-    explain(namespaces::set_option(&context, c"workdir", &work), "the work directory of an overlay")?;
+    if let Some((top, work)) = &top {
+        explain(namespaces::set_option(&context, c"upperdir", top), "the top of an overlay")?;
+        explain(namespaces::set_option(&context, c"workdir", work), "the work directory of an overlay")?;
+    }
     explain(namespaces::set_flag(&context, c"userxattr"), "an overlay's `userxattr`")?;
     if volatile {
         explain(namespaces::set_flag(&context, c"volatile"), "an overlay's `volatile`")?;
@@ -213,8 +260,7 @@ fn make_overlay(layers: &[String], scratch: &OwnedFd, index: usize, job: &Job) -
 /// descriptors, because those are short. About 230 fit.
 fn overlay_in_one_call(
     layers: &[String],
-    top: &str,
-    work: &str,
+    top: Option<&(String, String)>,
     volatile: bool,
     place: &str,
 ) -> nix::Result<OwnedFd> {
@@ -223,7 +269,8 @@ fn overlay_in_one_call(
     let opened = layers.iter().rev().map(open).collect::<nix::Result<Vec<_>>>()?;
     let named: Vec<_> = opened.iter().map(|layer| format!("/proc/self/fd/{}", layer.as_raw_fd())).collect();
     let volatile = if volatile { ",volatile" } else { "" };
-    let options = format!("lowerdir={},upperdir={top},workdir={work},userxattr{volatile}", named.join(":"));
+    let top = top.map_or_else(String::new, |(top, work)| format!(",upperdir={top},workdir={work}"));
+    let options = format!("lowerdir={}{top},userxattr{volatile}", named.join(":"));
     if options.len() > LONGEST_OPTIONS {
         return Err(Errno::E2BIG);
     }

@@ -23,6 +23,10 @@ use super::{filter, init, namespaces};
 /// standard output and error, and the directory of its control group.
 pub const CONTROL: i32 = 3;
 
+/// How readily the kernel ends builders when memory is short, from -1000 to 1000: no builder can
+/// lower what a user's programs usually have, 0 to 200, below that.
+const FIRST_TO_GO: &str = "800";
+
 /// The step that only the kernel's permission for namespaces decides.
 pub const NEW_NAMESPACES: &str = "new namespaces";
 
@@ -89,6 +93,8 @@ fn prepare(socket: i32) -> nix::Result<(OwnedFd, SignalFd)> {
     let socket = namespaces::received(CONTROL);
     nix::unistd::chdir("/")?;
     let _ = nix::sys::prctl::set_name(c"jtwbuild-spawn");
+    // When the machine is short of memory, builders go first.
+    let _ = std::fs::write("/proc/self/oom_score_adj", FIRST_TO_GO);
     // Only root may; others keep groups that show up in the sandbox as `nogroup`.
     let _ = nix::unistd::setgroups(&[]);
     // Not allowed in some containers; the output does not depend on it.

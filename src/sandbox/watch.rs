@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::statvfs::fstatvfs;
 
+use super::KeepFree;
 use super::message::{Ended, Event, STOP, receive};
 use crate::outcome::Failure;
 use crate::request::Limits;
@@ -70,6 +71,8 @@ pub struct Watch<'a> {
     pub started: Instant,
     /// Between asking a builder to end and ending it.
     pub grace: Duration,
+    /// What has to stay free of the disk that the builder's files are on.
+    pub keep_free: Option<KeepFree>,
 }
 
 /// The changing part of a [`Watch`].
@@ -101,7 +104,7 @@ impl Watch<'_> {
             if event && !self.take_event(&mut state)? {
                 break;
             }
-            Self::check_scratch(&mut state);
+            self.check_scratch(&mut state);
         }
         while state.output_is_open && self.copy_output(&mut state, &mut buffer) {}
         match (state.stopping, state.ended) {
@@ -211,12 +214,21 @@ impl Watch<'_> {
         true
     }
 
-    fn check_scratch(state: &mut State) {
+    fn check_scratch(&mut self, state: &mut State) {
         if let Some(status) = state.scratch.as_ref().and_then(|scratch| fstatvfs(scratch).ok()) {
             let no_more_files = status.files() > 0 && status.files_available() == 0;
             let free = status.blocks_available().saturating_mul(status.fragment_size());
             let free = if no_more_files { 0 } else { free };
             state.fullness.least_free = state.fullness.least_free.min(free);
+            let kept =
+                self.keep_free.map(|kept| kept.of(status.blocks().saturating_mul(status.fragment_size())));
+            if let Some(kept) = kept.filter(|kept| free < *kept) {
+                let what = format!(
+                    "the builder's files: of the store's disk, {} MiB are kept free (see `--store`)",
+                    kept >> 20
+                );
+                self.begin_stop(state, Failure::NoSpace { what }, Duration::ZERO);
+            }
         }
     }
 }

@@ -1,0 +1,85 @@
+//! Layers: many of them, ones that disagree, and what a run may do to them.
+
+use jtwbuild::outcome::Failure;
+use jtwbuild::sandbox::Settings;
+use jtwbuild::store::tree::TreeHash;
+
+use crate::world::{World, bad, listing, overlay};
+
+#[test]
+fn what_happens_to_files_of_a_layer_is_judged() {
+    let Some(world) = World::new() else { return };
+    let fmt = world.tree(&[("lib/fmt/META", "meta\n"), ("lib/fmt/run*", "run\n"), ("share/x", "x\n")]);
+    let ok = [
+        ("touch /opt/lib /opt/lib/fmt", &[][..]),
+        ("touch /opt/lib/fmt/META", &[]),
+        ("mkdir /opt/lib/a; echo a > /opt/lib/a/a", &["d lib", "d lib/a", "f lib/a/a 2"]),
+        ("cat /opt/lib/fmt/META > /tmp/m; rm /opt/lib/fmt/META; cp /tmp/m /opt/lib/fmt/META", &[]),
+        ("cp -r /opt/lib /tmp/lib; rm -r /opt/lib; cp -r /tmp/lib /opt/lib", &[]),
+        ("echo x > /opt/new; rm /opt/new", &[]),
+        ("ln /opt/lib/fmt/run /opt/copy", &["x copy 4"]),
+        ("chmod 700 /opt/lib/fmt/run; chmod 600 /opt/share/x", &[]),
+    ];
+    for (script, expected) in ok {
+        let request = world.request(&[overlay("/opt", &[("fmt", fmt)], Some("opt"))], &[&[script]]);
+        let report = world.run(&request).unwrap_or_else(|failure| panic!("{script}: {failure}"));
+        assert_eq!(listing(&report.captured["opt"]), expected, "{script}");
+    }
+    let refused = [
+        ("rm /opt/share/x", bad("share/x", "removes a file of fmt")),
+        ("rm -r /opt/share", bad("share", "removes a directory of fmt")),
+        ("rm -r /opt/lib; mkdir -p /opt/lib/fmt", bad("lib/fmt/META", "removes a file of fmt")),
+        ("echo y > /opt/share/x", bad("share/x", "changes a file of fmt")),
+        ("chmod +x /opt/share/x", bad("share/x", "changes a file of fmt")),
+        ("rm /opt/share/x; ln -s y /opt/share/x", bad("share/x", "changes a file of fmt")),
+        ("rm /opt/share/x; mkdir /opt/share/x", bad("share/x", "changes a file of fmt")),
+        ("rm -r /opt/share; echo y > /opt/share", bad("share", "changes a directory of fmt")),
+        ("mv /opt/share /opt/other", bad("share", "removes a directory of fmt")),
+    ];
+    for (script, expected) in refused {
+        let request = world.request(&[overlay("/opt", &[("fmt", fmt)], Some("opt"))], &[&[script]]);
+        assert_eq!(world.run(&request).map(|_| ()).expect_err(script), expected, "{script}");
+    }
+}
+
+#[test]
+fn layers_that_differ_at_one_path_are_refused_and_equal_ones_merge() {
+    let Some(world) = World::new() else { return };
+    let tree = |files: &[(&str, &str)]| world.tree(files);
+    let one = tree(&[("lib/a/x", "1"), ("lib/shared", "s"), ("doc", "d")]);
+    let cases = [
+        (tree(&[("lib/b/y", "2"), ("lib/shared", "s")]), None),
+        (tree(&[("lib/shared", "other")]), Some("lib/shared")),
+        (tree(&[("lib/shared*", "s")]), Some("lib/shared")),
+        (tree(&[("lib/a", "file")]), Some("lib/a")),
+        (tree(&[("doc/d", "directory")]), Some("doc")),
+    ];
+    for (other, conflict) in cases {
+        let mounts = [overlay("/opt", &[("one", one), ("other", other)], None)];
+        let result = world.run(&world.request(&mounts, &[&["find /opt | wc -l"]]));
+        let expected = conflict.map(|path| Failure::Overlap {
+            path: path.to_owned(),
+            first: "one".to_owned(),
+            second: "other".to_owned(),
+        });
+        assert_eq!(result.map(|_| ()).err(), expected);
+    }
+}
+
+#[test]
+fn many_layers_are_one_tree() {
+    for (count, old_overlays) in
+        [(40, true), (128, true), (40, false), (128, false), (300, false), (500, false)]
+    {
+        let Some(world) = World::with(Settings { old_overlays, ..Settings::default() }) else { return };
+        let trees: Vec<TreeHash> = (0..count)
+            .map(|number| world.tree(&[(&format!("lib/p{number}/{}", "n".repeat(200)), "x")]))
+            .collect();
+        let layers: Vec<(&str, TreeHash)> = trees.iter().map(|tree| ("layer", *tree)).collect();
+        let request = world.request(
+            &[overlay("/opt", &layers, Some("opt"))],
+            &[&["ls /opt/lib | wc -l; echo > /opt/lib/new"]],
+        );
+        assert_eq!(world.output(&request).trim(), count.to_string());
+    }
+}
