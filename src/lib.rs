@@ -19,6 +19,7 @@ pub mod jtw;
 pub mod lock;
 pub mod memo;
 pub mod name;
+pub mod opam;
 pub mod outcome;
 pub mod package;
 pub mod path;

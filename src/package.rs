@@ -1,6 +1,8 @@
 //! The package model that every kind of repository yields, and its TOML form
 //! (`recipes/packages/<name>/<version>.toml`).
 
+pub mod formula;
+pub mod index;
 pub mod set;
 
 use std::fmt;

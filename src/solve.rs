@@ -3,15 +3,21 @@
 //! The answer depends on nothing but the arguments: newest versions first, demands in written
 //! order, no map whose order is not that of its keys.
 
+mod catalogue;
+pub mod check;
 mod explain;
+mod narrow;
 mod order;
-mod search;
+pub mod sat;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use thiserror::Error;
 
+use self::catalogue::Catalogue;
+use self::order::Selection;
+use self::sat::Solver;
 use crate::diagnostic::SourceError;
 use crate::lock::Lock;
 use crate::name::PackageName;
@@ -136,11 +142,6 @@ pub enum SolveError {
     /// The demands cannot be satisfied; told in terms of the universe file.
     #[error(transparent)]
     Unsolvable(SourceError),
-    /// The search was given up.
-    #[error(
-        "no solution was found in {steps} steps: say the versions of some packages to make the search smaller"
-    )]
-    TooHard { steps: u64 },
 }
 
 /// Chooses the newest versions that satisfy all demands of the universe, build dependencies
@@ -154,12 +155,15 @@ pub fn solve(
     if let Some(error) = explain::hopeless(universe, packages, &roots) {
         return Err(SolveError::Unsolvable(error));
     }
-    match search::search(packages, lock, &roots)? {
-        Ok(selection) => {
-            order::order(&selection).map_err(|cycle| SolveError::Unsolvable(explain::cycle(universe, &cycle)))
-        }
-        Err(dead_end) => Err(SolveError::Unsolvable(explain::conflict(universe, packages, &roots, dead_end))),
-    }
+    let catalogue = Catalogue::new(packages, &roots, lock)?;
+    let Some(selection) = Solver::new(&catalogue.index).solve(&catalogue.roots) else {
+        return Err(SolveError::Unsolvable(explain::conflict(universe, packages, &roots, &catalogue)));
+    };
+    debug_assert_eq!(check::check(&catalogue.index, &catalogue.roots, &selection), Ok(()));
+    let recipes = selection.iter().filter_map(|(package, ordinal)| catalogue.recipe(*package, *ordinal));
+    let chosen = recipes.map(|recipe| (recipe.name.clone(), Arc::clone(recipe))).collect();
+    let selection = Selection::new(&roots, chosen);
+    order::order(&selection).map_err(|cycle| SolveError::Unsolvable(explain::cycle(universe, &cycle)))
 }
 
 #[cfg(test)]

@@ -143,6 +143,18 @@ impl Relation {
         (">", Self::Greater),
     ];
 
+    /// Whether two versions in this order are in this relation.
+    pub fn holds(self, order: Ordering) -> bool {
+        match self {
+            Self::Equal => order.is_eq(),
+            Self::NotEqual => order.is_ne(),
+            Self::Less => order.is_lt(),
+            Self::LessOrEqual => order.is_le(),
+            Self::Greater => order.is_gt(),
+            Self::GreaterOrEqual => order.is_ge(),
+        }
+    }
+
     fn as_str(self) -> &'static str {
         Self::ALL.iter().find(|(_, relation)| *relation == self).map_or("", |(text, _)| text)
     }
@@ -158,15 +170,7 @@ pub struct Constraint {
 impl Constraint {
     /// Whether `version` satisfies it.
     pub fn allows(&self, version: &Version) -> bool {
-        let order = version.cmp(&self.version);
-        match self.relation {
-            Relation::Equal => order.is_eq(),
-            Relation::NotEqual => order.is_ne(),
-            Relation::Less => order.is_lt(),
-            Relation::LessOrEqual => order.is_le(),
-            Relation::Greater => order.is_gt(),
-            Relation::GreaterOrEqual => order.is_ge(),
-        }
+        self.relation.holds(version.cmp(&self.version))
     }
 }
 

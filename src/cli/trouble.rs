@@ -106,6 +106,9 @@ impl From<PackageError> for Trouble {
             PackageError::Unreadable(error) => {
                 Self::new(Exit::Input, "jtwbuild::file::unreadable", error, None)
             }
+            PackageError::TooMany(error) => {
+                Self::new(Exit::Input, "jtwbuild::package::too-many-versions", error, None)
+            }
         }
     }
 }
@@ -115,7 +118,6 @@ impl From<SolveError> for Trouble {
         match error {
             SolveError::Recipe(error) => error.into(),
             SolveError::Unsolvable(error) => error.into(),
-            SolveError::TooHard { .. } => Self::new(Exit::Input, "jtwbuild::solve::too-hard", error, None),
         }
     }
 }

@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::diagnostic::SourceError;
 use crate::name::PackageName;
 use crate::package::PackageRecipe;
+use crate::package::index::TooManyVersions;
 use crate::recipe::overlay::{Recipes, RecipesError};
 use crate::version::Version;
 
@@ -24,6 +25,9 @@ pub enum PackageError {
     /// The file holds problems.
     #[error(transparent)]
     Recipe(Arc<SourceError>),
+    /// There are more versions of a package than can be numbered.
+    #[error(transparent)]
+    TooMany(TooManyVersions),
 }
 
 /// A file below `packages/` that is not called `<name>/<version>.toml`.

@@ -4,8 +4,10 @@ use crate::diagnostic::{Problem, SourceError, did_you_mean};
 use crate::name::PackageName;
 use crate::package::Requirement;
 use crate::package::set::PackageSet;
+use crate::solve::catalogue::{Catalogue, needs};
+use crate::solve::narrow::{Step, Story, narrow};
 use crate::solve::order::Cycle;
-use crate::solve::search::{DeadEnd, Demand, search};
+use crate::solve::sat::Solver;
 use crate::universe::Universe;
 
 /// Versions that a message lists before it says how many more there are.
@@ -36,43 +38,33 @@ pub(super) fn hopeless(
     (!problems.is_empty()).then(|| SourceError::new(&universe.files[0], problems))
 }
 
-/// Roots that cannot be had together. What they need is made as small as it gets first, so that
+/// Roots that cannot be had together. What they ask for is made as small as it gets first, so that
 /// the message names only what is to blame.
 pub(super) fn conflict(
     universe: &Universe,
     packages: &PackageSet<'_>,
     roots: &[Requirement],
-    dead_end: DeadEnd,
+    catalogue: &Catalogue,
 ) -> SourceError {
-    let mut roots = roots.to_vec();
-    let mut dead_end = dead_end;
-    let mut index = 0;
-    while index < roots.len() {
-        let mut fewer = roots.clone();
-        fewer.remove(index);
-        // Without the lock: it only orders versions, it never rules one out.
-        if let Ok(Err(still)) = search(packages, None, &fewer) {
-            (roots, dead_end) = (fewer, still);
-        } else {
-            index += 1;
+    let mut kept: Vec<usize> = (0..roots.len()).collect();
+    let needs = |kept: &[usize]| kept.iter().map(|at| catalogue.roots[*at].clone()).collect::<Vec<_>>();
+    for root in 0..roots.len() {
+        let fewer: Vec<usize> = kept.iter().copied().filter(|at| *at != root).collect();
+        if Solver::new(&catalogue.index).solve(&needs(&fewer)).is_none() {
+            kept = fewer;
         }
     }
-    let lines: Vec<String> = dead_end.demands.iter().map(|demand| why(&dead_end, demand)).collect();
-    let package = &dead_end.package;
-    let (code, message, last_line) = if packages.versions(package).is_empty() {
-        let message = format!("`{package}` is needed, but there is no such package");
-        ("unknown-package", message, unknown_package_help(packages, package))
-    } else {
-        let message = match dead_end.demands.as_slice() {
-            [only] => format!("no version of `{package}` is {}", conditions(&only.requirement)),
-            _ => format!("no version of `{package}` suits all that need it"),
-        };
-        ("conflict", message, Some(listed_versions(packages, package)))
+    let blamed: Vec<&Requirement> = kept.iter().map(|at| &roots[*at]).collect();
+    let (code, message, help) = match narrow(&catalogue.index, &needs(&kept)) {
+        Some(story) => told(packages, &blamed, catalogue, &story),
+        None => {
+            let names = blamed.iter().map(|root| format!("`{root}`")).collect::<Vec<_>>().join(", ");
+            let message = format!("no choice of versions suits all of {names}");
+            ("conflict", message, vec!["each of them can be had without the others".to_owned()])
+        }
     };
-    let others = others_that_do_not_help(packages, &dead_end);
-    let help: Vec<String> = lines.into_iter().chain(others).chain(last_line).collect();
-    // The last root is the one that the search had not yet come to terms with.
-    let span = roots.last().map_or(0..0, |root| root.span.range());
+    // The last root is the one that could not be added to the others.
+    let span = blamed.last().map_or(0..0, |root| root.span.range());
     let problem = Problem {
         code: format!("jtwbuild::solve::{code}"),
         message,
@@ -81,6 +73,66 @@ pub(super) fn conflict(
         help: Some(help.join("\n")),
     };
     SourceError::new(&universe.files[0], vec![problem])
+}
+
+fn told(
+    packages: &PackageSet<'_>,
+    roots: &[&Requirement],
+    catalogue: &Catalogue,
+    story: &Story,
+) -> (&'static str, String, Vec<String>) {
+    let name = &catalogue.index.package(story.package).name;
+    let mut help: Vec<String> =
+        story.chains.iter().map(|chain| chain_text(roots, catalogue, chain)).collect();
+    let Some(name) = PackageName::new(name) else { return ("conflict", String::new(), help) };
+    if packages.versions(&name).is_empty() {
+        help.extend(unknown_package_help(packages, &name));
+        return ("unknown-package", format!("`{name}` is needed, but there is no such package"), help);
+    }
+    let message = match story.chains.as_slice() {
+        [only] => match only.first().and_then(|step| requirement(roots, catalogue, step)) {
+            Some((requirement, _)) => format!("no version of `{name}` is {}", conditions(requirement)),
+            None => format!("no version of `{name}` can be had"),
+        },
+        _ => format!("no version of `{name}` suits all that need it"),
+    };
+    help.extend(story.others.iter().map(|package| {
+        format!("other versions of `{}` do not help", catalogue.index.package(*package).name)
+    }));
+    help.push(listed_versions(packages, &name));
+    ("conflict", message, help)
+}
+
+/// Who has a demand, and how that came about, back to what the user wrote.
+fn chain_text(roots: &[&Requirement], catalogue: &Catalogue, chain: &[Step]) -> String {
+    let steps = chain.iter().filter_map(|step| {
+        let (requirement, purpose) = requirement(roots, catalogue, step)?;
+        Some(match step {
+            Step::Asked(_) => format!("you asked for `{requirement}`"),
+            Step::Needs { package, ordinal, .. } | Step::Excludes { package, ordinal } => {
+                let recipe = catalogue.recipe(*package, *ordinal)?;
+                format!("`{} {}` needs `{requirement}`{purpose}", recipe.name, recipe.version)
+            }
+        })
+    });
+    steps.collect::<Vec<_>>().join("; ")
+}
+
+/// What a step asks for.
+fn requirement<'a>(
+    roots: &[&'a Requirement],
+    catalogue: &'a Catalogue,
+    step: &Step,
+) -> Option<(&'a Requirement, &'static str)> {
+    match *step {
+        Step::Asked(root) => Some((*roots.get(root)?, "")),
+        Step::Needs { package, ordinal, need } => {
+            let (kind, requirement) = needs(catalogue.recipe(package, ordinal)?).nth(need)?;
+            Some((requirement, kind.purpose()))
+        }
+        // Recipes have no conflicts.
+        Step::Excludes { .. } => None,
+    }
 }
 
 /// Packages that need each other.
@@ -95,41 +147,6 @@ pub(super) fn cycle(universe: &Universe, cycle: &Cycle) -> SourceError {
         help: Some("the recipe of one of them has to do without the next".into()),
     };
     SourceError::new(&universe.files[0], vec![problem])
-}
-
-/// Who has a demand, and how that came about, back to what the user wrote.
-fn why(dead_end: &DeadEnd, demand: &Demand) -> String {
-    let mut steps = Vec::new();
-    let mut demand = Some(demand);
-    // Each step goes to a demand that came up earlier, so this ends.
-    while let Some(Demand { requirement, by, .. }) = demand {
-        let Some((by, kind)) = by else {
-            steps.push(format!("you asked for `{requirement}`"));
-            break;
-        };
-        let version = dead_end.chosen.get(by).map_or("", |recipe| recipe.version.as_str());
-        steps.push(format!("`{by} {version}` needs `{requirement}`{}", kind.purpose()));
-        demand = dead_end.all_demands.iter().find(|earlier| earlier.requirement.name == *by);
-    }
-    steps.join("; ")
-}
-
-/// A line for each package that is part of the conflict although it has other versions.
-fn others_that_do_not_help(packages: &PackageSet<'_>, dead_end: &DeadEnd) -> Vec<String> {
-    let mut names: Vec<&PackageName> =
-        dead_end.demands.iter().filter_map(|demand| demand.by.as_ref().map(|(name, _)| name)).collect();
-    names.sort_unstable();
-    names.dedup();
-    let has_others = |name: &&&PackageName| {
-        let allowed = |version| {
-            dead_end
-                .all_demands
-                .iter()
-                .all(|demand| demand.requirement.name != ***name || demand.requirement.allows(version))
-        };
-        packages.versions(name).iter().filter(|candidate| allowed(&candidate.version)).count() > 1
-    };
-    names.iter().filter(has_others).map(|name| format!("other versions of `{name}` do not help")).collect()
 }
 
 fn unknown_package_help(packages: &PackageSet<'_>, name: &PackageName) -> Option<String> {

@@ -1,13 +1,51 @@
 //! From a selection to a `Solution`: packages behind what they depend on, ids instead of names.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use crate::name::PackageName;
 use crate::package::{PackageRecipe, Requirement};
-use crate::solve::search::Selection;
+use crate::solve::catalogue::needs;
 use crate::solve::{Chosen, DependencyKind, PackageId, Reason, Solution};
+
+/// A requirement together with who has it.
+#[derive(Clone, Debug)]
+pub(super) struct Demand {
+    requirement: Requirement,
+    /// `None`: the universe.
+    by: Option<(PackageName, DependencyKind)>,
+}
+
+/// What was chosen, and every demand that was met: those of the universe, then those of each package
+/// in the order in which packages are first asked for.
+#[derive(Debug, Default)]
+pub(super) struct Selection {
+    chosen: BTreeMap<PackageName, Arc<PackageRecipe>>,
+    demands: Vec<Demand>,
+}
+
+impl Selection {
+    pub(super) fn new(roots: &[Requirement], chosen: BTreeMap<PackageName, Arc<PackageRecipe>>) -> Self {
+        let mut demands: Vec<Demand> =
+            roots.iter().map(|root| Demand { requirement: root.clone(), by: None }).collect();
+        let mut met = BTreeSet::new();
+        let mut at = 0;
+        while let Some(demand) = demands.get(at) {
+            at += 1;
+            let name = demand.requirement.name.clone();
+            if met.insert(name.clone())
+                && let Some(recipe) = chosen.get(&name)
+            {
+                demands.extend(needs(recipe).map(|(kind, requirement)| Demand {
+                    requirement: requirement.clone(),
+                    by: Some((name.clone(), kind)),
+                }));
+            }
+        }
+        Self { chosen, demands }
+    }
+}
 
 /// Packages of which each needs the next one, and the last one the first.
 #[derive(Debug)]
