@@ -8,6 +8,7 @@
 //!               │ private temporary file, hashed while it is written
 //!               ▼
 //!             checksum right ──► flushed, renamed into the store's archives
+//!             checksum wrong ──► kept in the store's quarantine, for people to look at
 //! ```
 //!
 //! [`archive`] turns such files into trees; [`debian`] finds what a suite holds, [`deb`] makes a
@@ -19,6 +20,7 @@ pub mod debian;
 pub mod glob;
 mod http;
 pub mod mirror;
+mod origins;
 pub mod signature;
 #[cfg(test)]
 mod tests;
@@ -36,6 +38,7 @@ use sha2::{Digest, Sha256 as Hasher};
 pub use self::http::Limits;
 use self::http::{Client, Sink, Trouble};
 use self::mirror::{Located, Mirror, MirrorError};
+use self::origins::Origins;
 use crate::outcome::Failure;
 use crate::source::{Archive, Place, Sha256};
 use crate::store::{Store, StoreError};
@@ -70,6 +73,7 @@ pub struct Fetcher {
     settings: Settings,
     client: Client,
     mirror: OnceLock<Result<Mirror, MirrorError>>,
+    origins: Origins,
 }
 
 /// Called with bytes done so far and bytes in all, when they are known.
@@ -78,7 +82,7 @@ pub type Progress<'a> = &'a (dyn Fn(u64, Option<u64>) + Sync);
 /// What one place gave.
 enum Miss {
     /// Other bytes than wanted.
-    Mismatch { url: String, got: Sha256, size: u64 },
+    Mismatch { url: String, got: Sha256, size: u64, kept: Option<String> },
     /// Nothing, for a reason that may pass.
     Transient(String),
     /// Nothing, and it will not.
@@ -93,7 +97,12 @@ impl Fetcher {
     /// Makes a fetcher; nothing is connected or looked up yet.
     pub fn new(settings: Settings) -> Self {
         let client = Client::new(settings.limits);
-        Self { settings, client, mirror: OnceLock::new() }
+        Self { settings, client, mirror: OnceLock::new(), origins: Origins::default() }
+    }
+
+    /// Who gave wrong bytes so far, one line for each.
+    pub fn notices(&self) -> Vec<String> {
+        self.origins.notices()
     }
 
     /// The Debian mirror in force.
@@ -128,11 +137,14 @@ impl Fetcher {
     ) -> Result<PathBuf, Failure> {
         let target = store.archive_path(&archive.sha256);
         if let Some(size) = stored(&target, &archive.sha256)? {
-            progress(size, Some(size));
-            return Ok(target);
+            // Bytes that came from elsewhere say nothing of a place that is new: it is asked once.
+            if self.settings.offline || origins::is_known(store, archive) {
+                progress(size, Some(size));
+                return Ok(target);
+            }
         }
-        let mut misses = Vec::new();
-        for place in &archive.places {
+        let (mut misses, mut wrong) = (Vec::new(), Vec::new());
+        for (place, origin) in self.origins.in_order(&archive.places, self) {
             let get = |located: Result<Located, MirrorError>| match located {
                 Ok(located) => self.get(store, &located, archive, &target, max, progress, stop),
                 Err(error) => Err(Miss::Lasting(format!("{place}: {error}"))),
@@ -145,9 +157,18 @@ impl Fetcher {
                     .and_then(|path| self.mirror().and_then(|mirror| mirror.locate(&path)))),
             };
             match got {
-                Ok(()) => return Ok(target),
+                Ok(()) => {
+                    self.origins.distrust(wrong);
+                    origins::remember(store, archive, place);
+                    return Ok(target);
+                }
                 Err(Miss::Fatal(failure)) => return Err(failure),
-                Err(miss) => misses.push(miss),
+                Err(miss) => {
+                    if let (Miss::Mismatch { url, .. }, Some(origin)) = (&miss, origin) {
+                        wrong.push((origin, url.clone()));
+                    }
+                    misses.push(miss);
+                }
             }
         }
         Err(verdict(archive, misses))
@@ -187,7 +208,8 @@ impl Fetcher {
         }
         let (got, size) = landing.digest();
         if got != archive.sha256 {
-            return Err(Miss::Mismatch { url: shown, got, size });
+            let kept = landing.keep(store, &got);
+            return Err(Miss::Mismatch { url: shown, got, size, kept });
         }
         landing.publish(target).map_err(|error| Miss::Fatal(machine(&error)))
     }
@@ -244,10 +266,10 @@ fn verdict(archive: &Archive, misses: Vec<Miss>) -> Failure {
     let mut tried = Vec::new();
     for miss in misses {
         match miss {
-            Miss::Mismatch { url, got, size } if settled => {
-                return Failure::HashMismatch { url, expected, got: got.to_hex(), size };
+            Miss::Mismatch { url, got, size, kept } if settled => {
+                return Failure::HashMismatch { url, expected, got: got.to_hex(), size, kept };
             }
-            Miss::Mismatch { url, got, size } => {
+            Miss::Mismatch { url, got, size, .. } => {
                 tried.push(format!("{url}: wrong checksum {got} ({size} bytes), expected {expected}"));
             }
             Miss::Transient(reason) | Miss::Lasting(reason) => tried.push(reason),
@@ -318,6 +340,17 @@ impl<'a> Landing<'a> {
 
     fn digest(&self) -> (Sha256, u64) {
         (Sha256::from_bytes(self.hasher.clone().finalize().into()), self.size)
+    }
+
+    /// Keeps bytes that nobody wanted for people to look at; where, from the store's root. That this
+    /// fails changes nothing.
+    fn keep(self, store: &Store, got: &Sha256) -> Option<String> {
+        let name = format!("download-{got}");
+        let kept = format!("quarantine/{name}");
+        if !store.root().join(&kept).exists() {
+            store.set_aside(&self.path, &name).ok()??;
+        }
+        Some(kept)
     }
 
     /// Flushes the file and gives it its name; then flushes the name.

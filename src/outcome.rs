@@ -75,7 +75,15 @@ pub enum Failure {
     /// The output holds something that a tree cannot, or touches a dependency's files.
     BadOutput { path: String, reason: String },
     /// A fixed output came out with other bytes.
-    HashMismatch { url: String, expected: String, got: String, size: u64 },
+    HashMismatch {
+        url: String,
+        expected: String,
+        got: String,
+        size: u64,
+        /// Where the bytes are for people to look at, from the store's root.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kept: Option<String>,
+    },
     /// Two layers of the node's inputs hold different things at one path.
     Overlap { path: String, first: String, second: String },
     /// An input is not what the node's kind needs (an archive that cannot be read, a META that
@@ -143,8 +151,9 @@ impl fmt::Display for Failure {
             Self::BuilderSignal { command, signal } => write!(f, "`{command}` was ended by signal {signal}"),
             Self::MissingOutput { path } => write!(f, "the builder did not make `{path}`"),
             Self::BadOutput { path, reason } => write!(f, "`{path}` in the output: {reason}"),
-            Self::HashMismatch { url, expected, got, size } => {
-                write!(f, "wrong checksum from {url}: expected {expected}, got {got} ({size} bytes)")
+            Self::HashMismatch { url, expected, got, size, kept } => {
+                write!(f, "wrong checksum from {url}: expected {expected}, got {got} ({size} bytes)")?;
+                kept.iter().try_for_each(|kept| write!(f, "; these are kept in the store as {kept}"))
             }
             Self::Overlap { path, first, second } => {
                 write!(f, "`{path}` differs between {first} and {second}")

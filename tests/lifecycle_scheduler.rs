@@ -251,7 +251,7 @@ fn flaky_builder_passes_with_retries_and_is_marked() {
 #[test]
 fn only_a_builders_own_doing_is_tried_again() {
     let failures = [
-        Failure::HashMismatch { url: "u".into(), expected: "a".into(), got: "b".into(), size: 1 },
+        Failure::HashMismatch { url: "u".into(), expected: "a".into(), got: "b".into(), size: 1, kept: None },
         Failure::BadInput { what: "x".into(), reason: "y".into() },
         Failure::BadOutput { path: "x".into(), reason: "y".into() },
         Failure::TimeOut { seconds: 1 },

@@ -187,6 +187,9 @@ pub(super) fn realise_plan(
     let world = Place { plan, store, facts };
     let run = watched(&display, stop, || realise(&world, &builder, &display, stop, settings));
     display.finish();
+    for notice in fetcher.notices() {
+        render::note(&format!("notice: {notice}"));
+    }
     run
 }
 

@@ -74,6 +74,9 @@ pub enum Trouble {
     Write(#[source] io::Error),
     #[error("nothing or next to nothing arrived for {} s", .0.as_secs_f32())]
     Stalled(Duration),
+    /// A file of this machine is being written.
+    #[error("it changed while it was read")]
+    Changed,
     #[error("it ended after {got} of {expected} bytes")]
     Truncated { got: u64, expected: u64 },
     #[error("it holds more than the {limit} bytes allowed")]
@@ -100,7 +103,11 @@ impl Trouble {
                     | ureq::Error::Tls(_)
                     | ureq::Error::InvalidProxyUrl
             ),
-            Self::Unreachable { .. } | Self::Avoided(_) | Self::Stalled(_) | Self::Truncated { .. } => true,
+            Self::Unreachable { .. }
+            | Self::Avoided(_)
+            | Self::Stalled(_)
+            | Self::Changed
+            | Self::Truncated { .. } => true,
             Self::Read(error) => !matches!(
                 error.kind(),
                 io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::IsADirectory
@@ -187,7 +194,7 @@ impl Client {
                         Trouble::Status { after, .. } => after.unwrap_or_default(),
                         _ => Duration::ZERO,
                     };
-                    sleep(pause.mul_f32(jitter()).max(asked).min(MAX_PAUSE), stop)?;
+                    sleep(length_of_pause(pause, asked), stop)?;
                     pause *= 2;
                     attempt += 1;
                 }
@@ -377,7 +384,9 @@ pub fn copy(path: &Path, max: u64, stop: &AtomicBool, sink: &mut dyn Sink) -> Re
             Err(error) => return Err(Trouble::Read(error)),
         };
         if count == 0 {
-            return Ok(());
+            let after = file.metadata().map_err(Trouble::Read)?;
+            let same = got == data.len() && after.modified().ok() == data.modified().ok();
+            return if same { Ok(()) } else { Err(Trouble::Changed) };
         }
         got += count as u64;
         if got > max {
@@ -385,6 +394,11 @@ pub fn copy(path: &Path, max: u64, stop: &AtomicBool, sink: &mut dyn Sink) -> Re
         }
         sink.take(&chunk[..count]).map_err(Trouble::Write)?;
     }
+}
+
+/// How long to wait, given what we would and what the server asks for.
+fn length_of_pause(own: Duration, asked: Duration) -> Duration {
+    own.mul_f32(jitter()).max(asked).min(MAX_PAUSE)
 }
 
 /// Between 0.5 and 1.5, so that many clients of a busy server do not come back together.
@@ -404,4 +418,25 @@ fn sleep(pause: Duration, stop: &AtomicBool) -> Result<(), Trouble> {
         std::thread::sleep(left.min(Duration::from_millis(50)));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_have_jitter_do_what_servers_ask_for_and_end() {
+        let half = Duration::from_millis(500);
+        let pauses: Vec<Duration> = (0..50)
+            .map(|_| {
+                std::thread::sleep(Duration::from_micros(37));
+                length_of_pause(half, Duration::ZERO)
+            })
+            .collect();
+        assert!(pauses.iter().all(|pause| (half / 2..=half * 3 / 2).contains(pause)), "{pauses:?}");
+        assert!(pauses.iter().any(|pause| *pause != pauses[0]), "no jitter: {pauses:?}");
+        assert_eq!(length_of_pause(half, Duration::from_secs(7)), Duration::from_secs(7));
+        assert_eq!(length_of_pause(half, Duration::from_secs(86_400)), MAX_PAUSE);
+        assert_eq!(length_of_pause(Duration::from_secs(86_400), Duration::ZERO), MAX_PAUSE);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod archives;
 mod downloads;
+mod faults;
 mod packages;
 mod server;
 mod signatures;

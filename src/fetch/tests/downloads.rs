@@ -56,6 +56,7 @@ fn wrong_bytes_are_not_published_and_the_next_place_is_asked() {
         expected: sum(GOOD).to_hex(),
         got: sum(b"other bytes").to_hex(),
         size: 11,
+        kept: Some(format!("quarantine/download-{}", sum(b"other bytes"))),
     };
     assert_eq!(failure, expected);
     assert_eq!(scene.leftovers(), [] as [PathBuf; 0]);

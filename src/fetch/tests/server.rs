@@ -21,6 +21,16 @@ pub enum Reply {
     Endless,
     /// Closes the connection without a word.
     Reset,
+    /// Sends more than it promises.
+    Long(Vec<u8>),
+    /// Sends one header after the other.
+    EndlessHead,
+    /// Sends its header one byte now and then.
+    DrippingHead,
+    /// Speaks another protocol.
+    Garbage,
+    /// Compressed, and says so.
+    Compressed(Vec<u8>),
 }
 
 /// A server for the length of a test. Threads end with their connections.
@@ -100,5 +110,28 @@ fn answer(
             }
         }
         Reply::Reset => Ok(()),
+        Reply::Long(bytes) => {
+            head(&mut stream, 200, &length(bytes.len()))?;
+            stream.write_all(&bytes)?;
+            stream.write_all(b"and more")
+        }
+        Reply::EndlessHead => {
+            write!(stream, "HTTP/1.1 200 X\r\n")?;
+            loop {
+                stream.write_all(b"X-Filler: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n")?;
+            }
+        }
+        Reply::DrippingHead => {
+            write!(stream, "HTTP/1.1 200 X\r\nX-Filler: ")?;
+            loop {
+                stream.write_all(b"x")?;
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        Reply::Garbage => stream.write_all(b"220 ready for mail\r\n"),
+        Reply::Compressed(bytes) => {
+            head(&mut stream, 200, &format!("Content-Encoding: gzip\r\n{}", length(bytes.len())))?;
+            stream.write_all(&bytes)
+        }
     }
 }
