@@ -398,6 +398,7 @@ impl Drop for Landing<'_> {
 fn machine(error: &StoreError) -> Failure {
     match error {
         StoreError::Io { operation, path, source } => io_failure(operation, path, source),
+        StoreError::NoSpace { .. } => Failure::NoSpace { what: error.to_string() },
         other => Failure::Machine { what: "the store".into(), reason: other.to_string() },
     }
 }
@@ -406,7 +407,9 @@ fn machine(error: &StoreError) -> Failure {
 fn io_failure(operation: &str, path: &Path, error: &io::Error) -> Failure {
     let what = format!("{operation} `{}`", path.display());
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Failure::NoSpace { what },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            Failure::NoSpace { what }
+        }
         _ => Failure::Machine { what, reason: error.to_string() },
     }
 }

@@ -233,7 +233,7 @@ impl Publication<'_> {
         made?;
         let files = tree.files();
         files.par_iter().try_for_each(|(path, file)| {
-            disk::copy(&self.store.file_path(file), &on_disk(draft, path), file.executable)
+            disk::copy(&self.store.present_file(file)?, &on_disk(draft, path), file.executable)
         })?;
         Ok(files.iter().map(|(_, file)| file.size).sum())
     }

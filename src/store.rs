@@ -21,6 +21,7 @@ pub mod disk;
 pub mod facts;
 pub mod key;
 pub mod layer;
+mod pool;
 mod quarantine;
 pub mod staging;
 pub mod tree;
@@ -36,7 +37,7 @@ use thiserror::Error;
 use self::disk::{RangeLock, Sharing};
 use self::key::BuildKey;
 use self::staging::Staging;
-use self::tree::{BlobHash, File, Node, RelPath, Tree, TreeError, TreeHash};
+use self::tree::{BlobHash, Tree, TreeError, TreeHash};
 use crate::source::Sha256;
 
 /// The layout that this version reads and writes.
@@ -48,6 +49,16 @@ pub enum StoreError {
     /// The operating system refused or failed an operation.
     #[error("cannot {operation} `{}`: {source}", path.display())]
     Io { operation: &'static str, path: PathBuf, source: std::io::Error },
+    /// The disk is full, or the quota, or the file as long as it may be. In bytes: what was to be
+    /// written, and what is free on the disk, where that is known.
+    #[error("cannot {operation} `{}`: {source}{}", path.display(), in_bytes(*needed, *free))]
+    NoSpace {
+        operation: &'static str,
+        path: PathBuf,
+        needed: Option<u64>,
+        free: Option<u64>,
+        source: std::io::Error,
+    },
     /// The directory is a store of another version, or something else.
     #[error("`{}` is not a store that this version can use: its format is `{found}`", path.display())]
     Format { path: PathBuf, found: String },
@@ -68,8 +79,16 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the disk (or the quota) is full.
     pub fn is_no_space(&self) -> bool {
-        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+        matches!(self, Self::NoSpace { .. })
+    }
+}
+
+fn in_bytes(needed: Option<u64>, free: Option<u64>) -> String {
+    match (needed, free) {
+        (Some(needed), Some(free)) => format!(" ({needed} bytes to write, {free} bytes free)"),
+        (Some(needed), None) => format!(" ({needed} bytes to write)"),
+        (None, Some(free)) => format!(" ({free} bytes free)"),
+        (None, None) => String::new(),
     }
 }
 
@@ -81,23 +100,39 @@ pub struct Store {
     _in_use: RangeLock,
     scratch: OnceLock<Scratch>,
     trees: Mutex<HashMap<TreeHash, Arc<Tree>>>,
+    pool_is_mended: Mutex<bool>,
 }
 
 /// This process's own directory below `tmp/`, removed when the store is closed.
 #[derive(Debug)]
 struct Scratch {
-    directory: PathBuf,
     /// The directory, opened before anything was written in it: a flush of the file system through
     /// it learns of every write that has failed since.
     handle: disk::File,
+    own: OwnDirectory,
+}
+
+#[derive(Debug)]
+struct OwnDirectory {
+    directory: PathBuf,
     _alive: RangeLock,
 }
 
-impl Drop for Scratch {
+impl Drop for OwnDirectory {
     fn drop(&mut self) {
         // What stays is removed by the next process that opens scratch space here.
         let _ = disk::remove_tree(&self.directory);
         let _ = disk::remove_file(&self.directory.with_extension("lock"));
+    }
+}
+
+/// A file that is removed when it has not got another name by then.
+struct Unfinished<'a>(&'a Path);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        // What stays is removed by the next process that opens scratch space here.
+        let _ = disk::remove_file(self.0);
     }
 }
 
@@ -124,6 +159,7 @@ impl Store {
             _in_use: in_use,
             scratch: OnceLock::new(),
             trees: Mutex::new(HashMap::new()),
+            pool_is_mended: Mutex::new(false),
         })
     }
 
@@ -143,11 +179,13 @@ impl Store {
             disk::make_directories(&root.join(name))?;
         }
         let draft = root.join(format!("tmp/format-{}-{}", std::process::id(), next_number()));
+        let _unfinished = Unfinished(&draft);
         let mut file = disk::create_new(&draft)?;
         disk::write_all(&mut file, &draft, FORMAT.as_bytes())?;
         disk::sync(&file, &draft)?;
-        disk::rename_over(&draft, format)?;
-        disk::sync_directory(root)
+        // Where the format is told, the directories are there. If it is lost it is told again.
+        disk::sync_directory(root)?;
+        disk::rename_over(&draft, format)
     }
 
     /// Where the store is.
@@ -176,15 +214,20 @@ impl Store {
         if let Some(tree) = self.cache().get(hash) {
             return Ok(Arc::clone(tree));
         }
-        let manifest = self.root.join("manifests").join(hash.to_hex());
-        let known = disk::read_if_present(&manifest)?.and_then(|bytes| Tree::decode(&bytes).ok());
-        let tree = match known.filter(|tree| tree.hash() == *hash) {
-            Some(tree) => tree,
-            None => self.restore_manifest(hash, &manifest)?,
-        };
+        let tree = self.tree_unshared(hash)?;
         let tree = Arc::new(tree);
         self.cache().insert(*hash, Arc::clone(&tree));
         Ok(tree)
+    }
+
+    /// As [`Store::tree`], without keeping it for others.
+    fn tree_unshared(&self, hash: &TreeHash) -> Result<Tree, StoreError> {
+        let manifest = self.root.join("manifests").join(hash.to_hex());
+        let known = disk::read_if_present(&manifest)?.and_then(|bytes| Tree::decode(&bytes).ok());
+        match known.filter(|tree| tree.hash() == *hash) {
+            Some(tree) => Ok(tree),
+            None => self.restore_manifest(hash, &manifest),
+        }
     }
 
     fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<TreeHash, Arc<Tree>>> {
@@ -206,30 +249,6 @@ impl Store {
         Ok(tree)
     }
 
-    /// The path of a stored file's bytes.
-    pub fn file_path(&self, file: &File) -> PathBuf {
-        self.pooled(&file.blob, file.executable)
-    }
-
-    fn pooled(&self, blob: &BlobHash, executable: bool) -> PathBuf {
-        let hex = blob.to_hex();
-        let suffix = if executable { ".x" } else { "" };
-        self.root.join("files").join(&hex[..2]).join(format!("{}{suffix}", &hex[2..]))
-    }
-
-    /// The bytes of a stored file.
-    pub fn read(&self, file: &File) -> Result<Vec<u8>, StoreError> {
-        disk::read_if_present(&self.file_path(file))?.ok_or(StoreError::MissingBlob(file.blob))
-    }
-
-    /// The bytes of the file at `path` in `tree`, or `None` when there is no file.
-    pub fn read_in(&self, tree: &Tree, path: &RelPath) -> Result<Option<Vec<u8>>, StoreError> {
-        match tree.get(path) {
-            Some(Node::File(file)) => self.read(file).map(Some),
-            _ => Ok(None),
-        }
-    }
-
     /// Where the archive with this SHA-256 is or would be.
     pub fn archive_path(&self, sha256: &Sha256) -> PathBuf {
         let hex = sha256.to_hex();
@@ -239,7 +258,7 @@ impl Store {
     /// A directory of this process for files on their way into the store, on the same file
     /// system. Leftovers of processes that are gone are removed on the way.
     pub fn scratch(&self) -> Result<&Path, StoreError> {
-        self.own_scratch().map(|scratch| scratch.directory.as_path())
+        self.own_scratch().map(|scratch| scratch.own.directory.as_path())
     }
 
     fn scratch_handle(&self) -> Result<&disk::File, StoreError> {
@@ -261,9 +280,10 @@ impl Store {
         let number = next_number();
         let directory = tmp.join(format!("{}-{number}", std::process::id()));
         let alive = disk::lock(&directory.with_extension("lock"), 0, Sharing::Exclusive)?;
-        disk::remove_tree(&directory)?;
-        disk::make_private_directory(&directory)?;
-        Ok(Scratch { handle: disk::open(&directory)?, directory, _alive: alive })
+        let own = OwnDirectory { directory, _alive: alive };
+        disk::remove_tree(&own.directory)?;
+        disk::make_private_directory(&own.directory)?;
+        Ok(Scratch { handle: disk::open(&own.directory)?, own })
     }
 
     /// A path in the scratch directory that nobody else uses.
@@ -335,3 +355,6 @@ fn lock_place(key: &BuildKey) -> (i64, u64) {
     let offset = i64::try_from(word >> 2).expect("62 bits fit") | (1 << 40);
     (offset, (word & 0xffff) * 4)
 }
+
+#[cfg(test)]
+mod tests;

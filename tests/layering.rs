@@ -230,8 +230,9 @@ fn sources() -> Vec<Source> {
 /// The text of the file without its comments, string contents and unit tests.
 fn code(text: &str) -> String {
     let mut lines = Vec::new();
-    for line in text.lines() {
-        if line == "#[cfg(test)]" {
+    let mut rest = text.lines().peekable();
+    while let Some(line) = rest.next() {
+        if line == "#[cfg(test)]" && rest.peek().is_some_and(|next| next.contains('{')) {
             break;
         }
         let mut kept = String::new();

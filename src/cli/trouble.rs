@@ -148,7 +148,7 @@ impl From<PinError> for Trouble {
 impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
         let (exit, code, help) = match &error {
-            error if error.is_no_space() => (
+            StoreError::NoSpace { .. } => (
                 Exit::Environment,
                 "jtwbuild::store::no-space",
                 Some(

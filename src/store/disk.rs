@@ -31,8 +31,8 @@ pub use self::file::{
 pub use self::flush::{sync, sync_directory, sync_file_system};
 pub use self::lock::{RangeLock, Sharing, free_space, lock, open_lock, read_note, try_lock, write_note};
 pub use self::names::{
-    Metadata, exchange, exists, list, make_directories, make_directory, make_private_directory, metadata,
-    read_link, remove_file, rename_new, rename_over, replace,
+    Metadata, exchange, exists, link_new, list, make_directories, make_directory, make_private_directory,
+    metadata, read_link, remove_file, rename_new, rename_over, replace,
 };
 pub use self::remove::remove_tree;
 
@@ -44,7 +44,22 @@ pub const MTIME: i64 = 1;
 
 /// Adds operation and path to an error of the operating system.
 pub fn io<T>(operation: &'static str, path: &Path, result: io::Result<T>) -> Result<T, StoreError> {
-    result.map_err(|source| StoreError::Io { operation, path: path.to_owned(), source })
+    result.map_err(|source| trouble(operation, path, None, source))
+}
+
+/// The error of an operation that wanted to write so many bytes, as far as that is known.
+fn trouble(operation: &'static str, path: &Path, needed: Option<u64>, source: io::Error) -> StoreError {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let path = path.to_owned();
+    match source.kind() {
+        StorageFull => {
+            // What was to be made is not there; what it is in is.
+            let free = path.ancestors().find_map(free_space);
+            StoreError::NoSpace { operation, path, needed, free, source }
+        }
+        QuotaExceeded | FileTooLarge => StoreError::NoSpace { operation, path, needed, free: None, source },
+        _ => StoreError::Io { operation, path, source },
+    }
 }
 
 fn errno<T>(operation: &'static str, path: &Path, result: nix::Result<T>) -> Result<T, StoreError> {
@@ -107,7 +122,6 @@ struct Step<'a> {
     #[cfg_attr(not(test), allow(dead_code, reason = "read by the tests' recorder"))]
     from: Option<&'a Path>,
     /// What is written, or the target of a symbolic link.
-    #[cfg_attr(not(test), allow(dead_code, reason = "read by the tests' recorder"))]
     bytes: &'a [u8],
 }
 
@@ -132,14 +146,17 @@ fn attempt<T>(_: Step<'_>, run: impl FnOnce() -> io::Result<T>) -> io::Result<T>
     run()
 }
 
+/// Takes one step; trouble comes with operation and path.
+#[cfg_attr(test, track_caller)]
+fn act<T>(step: Step<'_>, run: impl FnOnce() -> io::Result<T>) -> Result<T, StoreError> {
+    attempt(step, run).map_err(|source| {
+        let needed = (step.operation == Operation::Write).then_some(step.bytes.len() as u64);
+        trouble(step.operation.words(), step.path, needed.filter(|needed| *needed > 0), source)
+    })
+}
+
 #[cfg(test)]
 #[track_caller]
 fn attempt<T>(step: Step<'_>, run: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     faults::pass(step, std::panic::Location::caller(), run)
-}
-
-/// Takes one step; trouble comes with operation and path.
-#[cfg_attr(test, track_caller)]
-fn act<T>(step: Step<'_>, run: impl FnOnce() -> io::Result<T>) -> Result<T, StoreError> {
-    io(step.operation.words(), step.path, attempt(step, run))
 }

@@ -101,6 +101,8 @@ impl LayerDraft {
         let target = self.store.layer_path(&self.id);
         if !disk::rename_new(&self.directory, &target)? && !self.store.is_success(&self.id) {
             disk::exchange(&self.directory, &target)?;
+            // What was there is taken apart next: its name must not come back after a power cut.
+            disk::sync_directory(&self.store.root().join("layers"))?;
         }
         Ok(())
     }

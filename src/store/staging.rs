@@ -110,6 +110,7 @@ impl Staging {
         Ok(file)
     }
 
+    #[cfg_attr(test, track_caller)]
     fn flush_all(&self) -> Result<(), StoreError> {
         disk::sync_file_system(self.store.scratch_handle()?, &self.directory)
     }
@@ -135,15 +136,23 @@ impl Staging {
 
     /// The bytes of a file that was added here or is in the store, with whatever executable bit.
     pub fn read(&self, file: &File) -> Result<Vec<u8>, StoreError> {
+        if let Some(bytes) = self.read_if_known(file)? {
+            return Ok(bytes);
+        }
+        self.store.mend_pool()?;
+        self.read_if_known(file)?.ok_or(StoreError::MissingBlob(file.blob))
+    }
+
+    fn read_if_known(&self, file: &File) -> Result<Option<Vec<u8>>, StoreError> {
         for executable in [file.executable, !file.executable] {
             let twin = File { executable, ..*file };
             let staged = self.files().get(&(file.blob, executable)).cloned();
             let path = staged.unwrap_or_else(|| self.store.file_path(&twin));
             if let Some(bytes) = disk::read_if_present(&path)? {
-                return Ok(bytes);
+                return Ok(Some(bytes));
             }
         }
-        Err(StoreError::MissingBlob(file.blob))
+        Ok(None)
     }
 
     /// Publishes `tree`, whose files must be in the store or have been added here. Nothing of it can
@@ -336,7 +345,6 @@ fn read_node(
     depth: usize,
 ) -> Result<Node, StoreError> {
     use std::os::unix::ffi::OsStrExt;
-    use std::os::unix::fs::PermissionsExt;
     if metadata.is_dir() {
         return Ok(Node::Directory(Arc::new(read_directory(path, take, depth + 1)?)));
     }
@@ -350,9 +358,15 @@ fn read_node(
         let reason = "it is neither a file, a link nor a directory".into();
         return Err(StoreError::Damaged { path: path.to_owned(), reason });
     }
-    let executable = metadata.permissions().mode() & 0o100 != 0;
+    let executable = is_executable(metadata);
     let mut file = disk::open(path)?;
     take(&mut file, path, executable).map(Node::File)
+}
+
+/// Whether the owner may execute the file: the one permission that is kept.
+pub(super) fn is_executable(metadata: &disk::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o100 != 0
 }
 
 fn not_storable(path: &Path, source: TreeError) -> StoreError {

@@ -106,8 +106,14 @@ fn a_full_disk() {
     let (full, _) = ended.stderr.split_once("building node/greeting\nbuilt").expect("the second run");
     // Where it became full first depends on where this kernel keeps a builder's files.
     let (store, scratch) =
-        ("cannot write `store/tmp/[private]`: No space left on device (os error 28)", "the builder's files");
-    assert_snapshot!(scrub(full).replace(store, scratch));
+        ("cannot write `store/tmp/[private]`: No space left on device", "the builder's files");
+    let plain: Vec<_> = scrub(full)
+        .lines()
+        .map(|line| {
+            line.split_once(store).map_or(line.to_owned(), |(before, _)| format!("{before}{scratch}"))
+        })
+        .collect();
+    assert_snapshot!(plain.join("\n"));
 }
 
 #[test]

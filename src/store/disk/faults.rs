@@ -5,10 +5,10 @@
 //! // Which steps are there?
 //! let watch = faults::watch(store.root());
 //! do_it(&store)?;
-//! let steps = watch.records();
+//! let (steps, count) = (watch.records(), watch.count());
 //! drop(watch);
 //! // Each of them fails once. (Numbers begin with 1.)
-//! for number in 1..=steps.len() {
+//! for number in 1..=count {
 //!     let watch = faults::inject(store.root(), number, Fault::Fail(Errno::EIO));
 //!     assert!(do_it(&fresh).is_err() == watch.has_struck());
 //! }
@@ -49,6 +49,8 @@ pub enum Fault {
 /// A step that was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
+    /// Which step it was, of all that were begun; those that came to nothing have no record.
+    pub number: usize,
     pub operation: Operation,
     pub path: PathBuf,
     /// The other name of a rename or link.
@@ -168,18 +170,19 @@ pub(super) fn pass<T>(
     run: impl FnOnce() -> io::Result<T>,
 ) -> io::Result<T> {
     let Some(watched) = watcher(step) else { return run() };
-    let fault = {
+    let (fault, number) = {
         let mut state = watched.state();
         state.count += 1;
         let lasting = state.strikes.1 == usize::MAX;
         let removal = matches!(step.operation, Operation::RemoveFile | Operation::RemoveDirectory);
         let strikes = (state.strikes.0..=state.strikes.1).contains(&state.count) && !(lasting && removal);
         let fault = state.fault.filter(|_| strikes);
+        let number = state.count;
         if fault.is_some() {
             state.struck += 1;
             state.struck_at.get_or_insert_with(|| (step.operation, step.path.to_owned()));
         }
-        fault
+        (fault, number)
     };
     match fault {
         None => {}
@@ -193,6 +196,7 @@ pub(super) fn pass<T>(
     let result = run();
     if result.is_ok() {
         let record = Record {
+            number,
             operation: step.operation,
             path: step.path.to_owned(),
             from: step.from.map(Path::to_owned),

@@ -83,6 +83,16 @@ pub fn rename_over(from: &Path, to: &Path) -> Result<(), StoreError> {
     act(Step::new(Operation::RenameOver, to).from(from), || fs::rename(from, to))
 }
 
+/// Gives the file at `from` another name. `Ok(false)`: something was there already.
+#[cfg_attr(test, track_caller)]
+pub fn link_new(from: &Path, to: &Path) -> Result<bool, StoreError> {
+    match attempt(Step::new(Operation::Link, to).from(from), || fs::hard_link(from, to)) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => io("link", to, Err(error)),
+    }
+}
+
 /// Replaces the file at `path`, or makes it: readers see the old bytes or the new ones, also after
 /// a power cut.
 #[cfg_attr(test, track_caller)]
