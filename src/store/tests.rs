@@ -96,6 +96,7 @@ fn record(number: u8, tree: TreeHash) -> LayerRecord {
         status: Status::Success,
         error: None,
         failure: None,
+        failed_tries: 0,
         build_key: key(number),
         tree: Some(tree),
         started: 0,

@@ -69,8 +69,8 @@ struct State {
     /// The first and the last step that it strikes.
     strikes: (usize, usize),
     struck: usize,
-    /// What the struck step was: its operation and path.
-    struck_at: Option<(Operation, PathBuf)>,
+    /// What the first struck step was.
+    struck_at: Option<(usize, Operation, PathBuf)>,
 }
 
 #[derive(Debug)]
@@ -117,8 +117,8 @@ impl Watch {
         self.0.state().struck > 0
     }
 
-    /// The step that the fault struck first.
-    pub fn struck_at(&self) -> Option<(Operation, PathBuf)> {
+    /// The step that the fault struck first: its number, operation and path.
+    pub fn struck_at(&self) -> Option<(usize, Operation, PathBuf)> {
         self.0.state().struck_at.clone()
     }
 }
@@ -180,7 +180,8 @@ pub(super) fn pass<T>(
         let number = state.count;
         if fault.is_some() {
             state.struck += 1;
-            state.struck_at.get_or_insert_with(|| (step.operation, step.path.to_owned()));
+            let count = state.count;
+            state.struck_at.get_or_insert_with(|| (count, step.operation, step.path.to_owned()));
         }
         (fault, number)
     };
