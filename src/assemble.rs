@@ -10,6 +10,7 @@
 //!
 //! What is below a hash never changes; everything else is small and replaced at publication.
 
+mod case;
 mod index;
 mod primitives;
 
@@ -174,8 +175,10 @@ pub fn assemble(parts: &Parts<'_>, staging: &Staging) -> Result<Site, AssembleEr
     }
     let compiler = place_tools(parts, staging, &mut tree)?;
     let placed = place_members(parts, staging)?;
+    let mut clashes = Vec::new();
     for one in &placed {
         let lib = published_lib(one, staging)?;
+        clashes.extend(case::clashes(&lib).into_iter().map(|problem| (one.member.name.to_owned(), problem)));
         tree.insert(&path(&format!("{}/lib", one.place()))?, Node::Directory(Arc::new(lib)))?;
     }
     let universe = format!("u/{}", universe_hash(&compiler, &placed));
@@ -200,7 +203,7 @@ pub fn assemble(parts: &Parts<'_>, staging: &Staging) -> Result<Site, AssembleEr
     let own = placed.iter().flat_map(|one| {
         one.record.problems.iter().map(|problem| (one.member.name.to_owned(), problem.clone()))
     });
-    let problems = own.chain(primitives::across(&placed)).collect();
+    let problems = own.chain(clashes).chain(primitives::across(&placed)).collect();
     Ok(Site { tree, universe, summary, problems })
 }
 

@@ -71,6 +71,9 @@ pub struct SourceError {
 /// Problems of one file that are kept.
 const MAX_PROBLEMS: usize = 100;
 
+/// Longer words are nobody's misspelling, and comparing takes time by their length.
+const MAX_WORD: usize = 200;
+
 /// Bytes of one sentence of a problem.
 const MAX_SENTENCE: usize = 1000;
 
@@ -94,8 +97,8 @@ fn shortened(text: String) -> String {
     if text.len() <= MAX_SENTENCE {
         return text;
     }
-    let (begin, end) =
-        (text.floor_char_boundary(MAX_SENTENCE / 2), text.ceil_char_boundary(text.len() - 200));
+    let boundary = |near: usize| (0..=near).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    let (begin, end) = (boundary(MAX_SENTENCE / 2), boundary(text.len() - MAX_SENTENCE / 4));
     format!("{} … {}", &text[..begin], &text[end..])
 }
 
@@ -132,10 +135,13 @@ pub fn line_and_column(text: &str, byte: usize) -> (usize, usize) {
 
 /// The candidate that `word` is most likely a misspelling of, if any is close enough.
 pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > MAX_WORD {
+        return None;
+    }
     let allowed = (word.chars().count() / 3).max(1);
     candidates
         .into_iter()
-        .filter(|candidate| *candidate != word)
+        .filter(|candidate| *candidate != word && candidate.len() <= MAX_WORD)
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min()

@@ -7,7 +7,7 @@
 pub mod parse;
 pub mod published;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::ops::Range;
 
@@ -111,12 +111,18 @@ impl Meta {
     /// All libraries of this file, itself first, then its packages depth first. `name` is the
     /// findlib package's name, `directory` where the file's own libraries lie by default.
     pub fn libraries<'a>(&'a self, name: &str, directory: &LibDir) -> Vec<Library<'a>> {
-        let mut found = Vec::new();
-        self.collect(name.to_owned(), directory, &mut found);
+        let (mut found, mut known) = (Vec::new(), HashSet::new());
+        self.collect(name.to_owned(), directory, &mut known, &mut found);
         found
     }
 
-    fn collect<'a>(&'a self, name: String, parent: &LibDir, found: &mut Vec<Library<'a>>) {
+    fn collect<'a>(
+        &'a self,
+        name: String,
+        parent: &LibDir,
+        known: &mut HashSet<String>,
+        found: &mut Vec<Library<'a>>,
+    ) {
         let mut directories = Vec::new();
         let mut escapes = Vec::new();
         for one in self.directories() {
@@ -129,10 +135,11 @@ impl Meta {
         let directory = directories.first().unwrap_or(parent).clone();
         let packages = self.packages.iter();
         let children: Vec<_> = packages.map(|one| (format!("{name}.{}", one.name), &one.meta)).collect();
+        known.insert(name.clone());
         found.push(Library { name, meta: self, directory: directory.clone(), directories, escapes });
         for (name, meta) in children {
-            if found.iter().all(|known| known.name != name) {
-                meta.collect(name, &directory, found);
+            if !known.contains(&name) {
+                meta.collect(name, &directory, known, found);
             }
         }
     }
@@ -154,13 +161,14 @@ pub struct Library<'a> {
 }
 
 /// A directory below the library root (`<prefix>/lib`): names joined by `/`, none of them empty,
-/// `.`, `..` or longer than 255 bytes. No name at all is the root itself.
+/// `.`, `..` or longer than 255 bytes, all of characters that mean nothing but themselves in a URL.
+/// No name at all is the root itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LibDir(Vec<String>);
 
 /// A `directory` that is not below the library root.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("the directory `{0}` is not below the library root")]
+#[error("the directory `{0}` is not a plain path below the library root")]
 pub struct DirectoryError(pub String);
 
 impl LibDir {
@@ -184,7 +192,7 @@ impl LibDir {
                 ".." => {
                     names.pop().ok_or_else(refused)?;
                 }
-                _ if name.len() > 255 || name.contains('\0') || names.len() >= MAX_DIRECTORIES => {
+                _ if name.len() > 255 || !is_plain(name) || names.len() >= MAX_DIRECTORIES => {
                     return Err(refused());
                 }
                 _ => names.push(name.to_owned()),
@@ -206,6 +214,11 @@ impl LibDir {
     }
 }
 
+/// Whether a browser takes a name as it is: `%2e%2e`, `..\\` and `a?b` lead elsewhere than they say.
+pub fn is_plain(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+~-@,=!:".contains(&byte))
+}
+
 impl fmt::Display for LibDir {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join("/"))
@@ -219,18 +232,21 @@ pub fn cycle(requires: &BTreeMap<&str, Vec<&str>>) -> Option<Vec<String>> {
     let mut done = BTreeSet::new();
     for start in requires.keys().copied() {
         let mut path: Vec<(&str, usize)> = vec![(start, 0)];
+        let mut places = HashMap::from([(start, 0)]);
         while let Some((name, next)) = path.last_mut() {
             let Some(needed) = requires.get(name).and_then(|all| all.get(*next)).copied() else {
                 done.insert(*name);
+                places.remove(name);
                 path.pop();
                 continue;
             };
             *next += 1;
-            if let Some(first) = path.iter().position(|(name, _)| *name == needed) {
+            if let Some(&first) = places.get(needed) {
                 let names = path[first..].iter().map(|(name, _)| *name).chain([needed]);
                 return Some(names.map(str::to_owned).collect());
             }
             if !done.contains(needed) {
+                places.insert(needed, path.len());
                 path.push((needed, 0));
             }
         }

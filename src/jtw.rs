@@ -77,7 +77,7 @@ pub enum Problem {
     #[error("`{path}`: {reason}")]
     Meta { path: String, reason: String },
     /// A directory outside the library root; the library's parent directory stands in.
-    #[error("library {library}: the directory `{directory}` is not below the library root")]
+    #[error("library {library}: the directory `{directory}` is not a plain path below the library root")]
     Directory { library: String, directory: String },
     /// An archive that the META names and the package did not install, or not at a usable place.
     #[error("library {library}: the archive `{archive}` is not there")]
@@ -88,6 +88,9 @@ pub enum Problem {
     /// Two interfaces that a reader could not tell apart.
     #[error("`{path}` exists with a capital and with a small first letter")]
     InterfaceClash { path: String },
+    /// Two paths that are one where letters have no case, as on other people's disks.
+    #[error("`{path}` and `{other}` differ in case only")]
+    CaseClash { path: String, other: String },
     /// A library that is required and that no package of the universe has.
     #[error("library {library} requires {required}, which no package here has")]
     UnknownLibrary { library: String, required: String },

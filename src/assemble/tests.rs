@@ -181,3 +181,89 @@ fn parts_that_do_not_fit_are_refused() {
     let empty = Tree::default();
     assert_eq!(refused(&Parts { tools: &empty, ..parts }), "the tools layer has no `worker.js`");
 }
+
+#[test]
+fn paths_that_differ_in_case_only_are_reported() {
+    let fixture = Fixture::new();
+    let mut one = layer(&fixture, "one", library("one", &[], &[], &[]));
+    for name in
+        ["lib/one/Doc/a", "lib/one/doc/A", "lib/one/A.cmi", "lib/one/\u{c9}t\u{e9}", "lib/one/\u{e9}t\u{e9}"]
+    {
+        one.insert(&path(name).unwrap(), Node::File(fixture.add(name))).unwrap();
+    }
+    let two = layer(&fixture, "two", library("two", &[], &[], &[]));
+    let site = assembled(&fixture, &[member("one", &one, false), member("two", &two, false)]).unwrap();
+    let shown: Vec<String> =
+        site.problems.iter().map(|(name, problem)| format!("{name}: {problem}")).collect();
+    assert_eq!(
+        shown,
+        [
+            "one: `one/a.cmi` and `one/A.cmi` differ in case only",
+            "one: `one/doc` and `one/Doc` differ in case only",
+            "one: `one/\u{e9}t\u{e9}` and `one/\u{c9}t\u{e9}` differ in case only",
+        ]
+    );
+    let many = (0..300).map(|number| format!("lib/one/{number:0>9b}").replace('0', "o").replace('1', "O"));
+    for name in many {
+        one.insert(&path(&name).unwrap(), Node::File(fixture.add("x"))).unwrap();
+    }
+    assert_eq!(assembled(&fixture, &[member("one", &one, false)]).unwrap().problems.len(), 20);
+}
+
+#[test]
+fn text_of_packages_is_data_in_every_file_of_a_site() {
+    let fixture = Fixture::new();
+    let hostile = "</script><script>alert(1)</script>\"'`\u{2028}\u{2029}\u{0}\u{1b}]]>-->&lt;";
+    let one = layer(&fixture, "one", library(hostile, &[hostile], &[], &["p</script>"]));
+    let description = hostile.repeat(1000);
+    let members = [Member { description: &description, ..member("one", &one, true) }];
+    let site = assembled(&fixture, &members).unwrap();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._~+-/".contains(&byte);
+    for (at, file) in site.tree.files() {
+        let at = at.to_string();
+        assert!(at.bytes().all(is_plain), "no part of a path needs an escape: {at}");
+        let text = String::from_utf8(fixture.staging.read(&file).unwrap()).unwrap();
+        assert!(!at.ends_with(".html") && !at.ends_with(".js") || !text.contains("alert"), "{at}: {text}");
+        if at.ends_with(".json") || at.ends_with("findlib_index") {
+            // Nothing ends a string of the JSON early, and no control character is in it as it is.
+            serde_json::from_str::<serde_json::Value>(&text).unwrap();
+            assert!(!text.contains(|one: char| one.is_control() && one != '\n'), "{at}");
+        }
+    }
+    let summary: Summary = serde_json::from_str(&fixture.text(&site.tree, UNIVERSE)).unwrap();
+    assert_eq!(summary.packages[0].description, description);
+    assert_eq!(summary.packages[0].libraries[0].name, hostile);
+}
+
+#[test]
+fn the_page_shows_text_and_never_markup() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/page");
+    let mut scripts = 0;
+    for entry in std::fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let shown = path.display();
+        match path.extension().and_then(std::ffi::OsStr::to_str) {
+            Some("js" | "mjs") => scripts += 1,
+            Some("html") => {
+                // The policy of `serve` allows no script in the page itself.
+                assert!(!text.contains("<script>") && !text.contains("javascript:"), "{shown}");
+                assert!(!text.contains(" onload=") && !text.contains(" onclick="), "{shown}");
+            }
+            _ => continue,
+        }
+        for markup in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "new Function",
+            "srcdoc",
+        ] {
+            let calls = text.replace("worker.eval(", "").replace(".eval(code)", "");
+            assert!(!calls.contains(markup) || markup == "eval(", "{shown} has {markup}");
+        }
+    }
+    assert!(scripts >= 2);
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::findlib::published::rewrite_directory;
-use crate::findlib::{LibDir, Library, Meta, STDLIB, cycle};
+use crate::findlib::{LibDir, Library, Meta, STDLIB, cycle, is_plain};
 use crate::store::StoreError;
 use crate::store::tree::{File, Name, Node, RelPath, Tree};
 
@@ -11,6 +11,9 @@ use super::compile::{self, provided_primitives};
 use super::{Analysis, FoundLibrary, Job, JtwError, Problem, Settings, file_at, lib_path, named};
 
 type Read<'a> = &'a dyn Fn(&File) -> Result<Vec<u8>, StoreError>;
+
+/// Things missing from one package that are listed: nobody reads more.
+const MAX_PROBLEMS: usize = 200;
 
 /// A META file and where it is published.
 struct Found {
@@ -51,6 +54,7 @@ pub fn analyse(
         metas: BTreeMap::new(),
     };
     let shared = shared_runtime(primitives_from, read, &mut analysis.problems)?;
+    analysis.problems.extend(unplain(layer));
     for found in metas(layer) {
         let text = (read)(&found.file)?;
         let Some(meta) = parsed(&found, &text, &mut analysis.problems) else { continue };
@@ -95,7 +99,7 @@ fn metas(layer: &Tree) -> Vec<Found> {
             }
         };
         let meta = Name::new(b"META").expect("a word is a name");
-        let is_package = |text: &str| !text.is_empty() && !text.contains(['.', '+', '^']);
+        let is_package = |text: &str| is_plain(text) && !text.is_empty() && !text.contains(['.', '+']);
         // A package's own directory counts before a file beside it.
         for (name, node) in directory.entries() {
             let (Some(package), Node::Directory(below)) = (name.as_str(), node) else { continue };
@@ -112,6 +116,26 @@ fn metas(layer: &Tree) -> Vec<Found> {
         }
     }
     found
+}
+
+/// META files in directories whose names no URL can hold as they are; their libraries are left out.
+fn unplain(layer: &Tree) -> Vec<Problem> {
+    let Some(lib) = RelPath::parse("lib").ok().and_then(|path| layer.directory(&path)) else {
+        return Vec::new();
+    };
+    let odd = lib.entries().filter(|(name, node)| {
+        let has_meta = match node {
+            Node::Directory(below) => below.entries().any(|(name, _)| name.as_bytes() == b"META"),
+            Node::File(_) => name.as_bytes().starts_with(b"META."),
+            Node::Link(_) => false,
+        };
+        has_meta && !name.as_str().is_some_and(is_plain)
+    });
+    odd.map(|(name, _)| Problem::Meta {
+        path: format!("lib/{}", name.as_bytes().escape_ascii()),
+        reason: "a library cannot have such a name".into(),
+    })
+    .collect()
 }
 
 fn parsed(found: &Found, text: &[u8], problems: &mut Vec<Problem>) -> Option<Meta> {
@@ -151,7 +175,7 @@ fn add_library(
                 .and_then(|key| Some((file_at(layer, &key_path(&key)?)?, key)));
             let Some((file, key)) = found else {
                 let problem = Problem::MissingArchive { library: library.name.clone(), archive };
-                if !analysis.problems.contains(&problem) {
+                if analysis.problems.len() < MAX_PROBLEMS && !analysis.problems.contains(&problem) {
                     analysis.problems.push(problem);
                 }
                 continue;
@@ -284,6 +308,7 @@ fn own_runtime(
         let path = base.resolve(&name).ok().and_then(|place| lib_path(&place).ok());
         match path.and_then(|path| Some((file_at(layer, &path)?, path))) {
             Some((file, path)) => runtime.add(&path, &(read)(&file)?),
+            None if problems.len() >= MAX_PROBLEMS => {}
             None => {
                 problems.push(Problem::MissingRuntime { library: library.name.clone(), file: name });
             }

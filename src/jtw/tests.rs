@@ -214,7 +214,7 @@ fn what_is_wrong_with_one_library_does_not_stop_the_others() {
         shown,
         [
             "`lib/bad/META`: line 1, column 11: expected a string, found the end of the file",
-            "library gone: the directory `/etc` is not below the library root",
+            "library gone: the directory `/etc` is not a plain path below the library root",
             "library gone: the archive `gone.cma` is not there",
             "`lib/good/a.cmi` exists with a capital and with a small first letter",
             "library native: the archive `native.cmxa` is not there",
