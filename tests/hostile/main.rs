@@ -10,6 +10,7 @@ mod fuzz;
 mod packages;
 mod random;
 mod scene;
+mod serve;
 mod table;
 mod tar;
 mod toml;
