@@ -1,6 +1,7 @@
 //! `LocalBuilder`: does what derivations say, on this machine: fetches, runs sandboxes, composes
 //! trees.
 
+mod inputs;
 mod packages;
 mod site;
 
@@ -18,6 +19,7 @@ use crate::sandbox::{Report, Sandbox, SandboxError};
 use crate::store::Store;
 use crate::store::staging::Staging;
 use crate::store::tree::{Node, RelPath, Tree, TreeHash};
+use crate::store::verify::Scrutiny;
 
 /// Builds on this machine.
 pub struct LocalBuilder<'a> {
@@ -25,6 +27,8 @@ pub struct LocalBuilder<'a> {
     pub pins: &'a Pins,
     pub fetcher: &'a Fetcher,
     pub sandbox: &'a AnySandbox,
+    /// How closely inputs are looked at before they are used.
+    pub scrutiny: Scrutiny,
 }
 
 /// A sandbox, or why there is none: only a node that needs one fails for it.
@@ -50,7 +54,7 @@ impl Builder for LocalBuilder<'_> {
             what: "a plan that was kept".into(),
             reason: error.to_string(),
         })?;
-        match &action {
+        self.with_sound_inputs(job.trees, || match &action {
             Action::Fetch(fetch) => self.fetch(job, fetch),
             Action::Base(base) => self.base(job, base),
             Action::Script(script) => self.script(job, script),
@@ -58,7 +62,7 @@ impl Builder for LocalBuilder<'_> {
             Action::Tools(tools) => self.tools(job, tools),
             Action::Jtw(jtw) => self.jtw(job, jtw),
             Action::Assembly(assembly) => self.assembly(job, assembly),
-        }
+        })
     }
 }
 

@@ -119,6 +119,9 @@ pub struct Realise {
     /// Try a builder that fails up to N more times. One that then succeeds is marked as flaky.
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub retry: u32,
+    /// Read every byte of what nodes are built from before it is used.
+    #[arg(long)]
+    pub paranoid: bool,
     /// Print one JSON object on standard output when done.
     #[arg(long)]
     pub json: bool,

@@ -108,6 +108,8 @@ pub enum Failure {
     Sandbox { what: String, reason: String },
     /// Any other trouble of the machine, with the operation that met it.
     Machine { what: String, reason: String },
+    /// Something in the store is not what its name says.
+    Damaged { path: String, reason: String },
     /// jtwbuild itself went wrong (it panicked) while it did the node's work.
     Internal { what: String },
 }
@@ -139,6 +141,7 @@ impl Failure {
             | Self::Cancelled
             | Self::Sandbox { .. }
             | Self::Machine { .. }
+            | Self::Damaged { .. }
             | Self::Internal { .. } => false,
         }
     }
@@ -171,6 +174,7 @@ impl fmt::Display for Failure {
             Self::Cancelled => f.write_str("it was stopped"),
             Self::Sandbox { what, reason } => write!(f, "the sandbox could not be made: {what}: {reason}"),
             Self::Machine { what, reason } => write!(f, "{what}: {reason}"),
+            Self::Damaged { path, reason } => write!(f, "`{path}` is damaged: {reason}"),
             Self::Internal { what } => write!(f, "an error in jtwbuild itself: {what}"),
         }
     }

@@ -176,9 +176,14 @@ pub struct Place<'a> {
 
 /// What a store's trouble means for the node that met it.
 pub fn machine_trouble(error: &StoreError) -> Failure {
-    if error.is_no_space() {
-        Failure::NoSpace { what: error.to_string() }
-    } else {
-        Failure::Machine { what: "the store".into(), reason: error.to_string() }
+    match error {
+        error if error.is_no_space() => Failure::NoSpace { what: error.to_string() },
+        StoreError::Damaged { path, reason } => {
+            Failure::Damaged { path: path.display().to_string(), reason: reason.clone() }
+        }
+        StoreError::MissingBlob(_) | StoreError::MissingTree(_) => {
+            Failure::Damaged { path: "the store".into(), reason: error.to_string() }
+        }
+        _ => Failure::Machine { what: "the store".into(), reason: error.to_string() },
     }
 }

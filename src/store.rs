@@ -27,7 +27,7 @@ pub mod staging;
 pub mod tree;
 pub mod verify;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -101,6 +101,8 @@ pub struct Store {
     scratch: OnceLock<Scratch>,
     trees: Mutex<HashMap<TreeHash, Arc<Tree>>>,
     pool_is_mended: Mutex<bool>,
+    /// Trees that this process has looked at before it used them.
+    checked: Mutex<HashSet<TreeHash>>,
 }
 
 /// This process's own directory below `tmp/`, removed when the store is closed.
@@ -160,6 +162,7 @@ impl Store {
             scratch: OnceLock::new(),
             trees: Mutex::new(HashMap::new()),
             pool_is_mended: Mutex::new(false),
+            checked: Mutex::new(HashSet::new()),
         })
     }
 

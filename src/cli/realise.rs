@@ -26,6 +26,7 @@ use crate::realise::{NodeReport, Place, Run, Settings, Stop, realise};
 use crate::store::Store;
 use crate::store::facts::Facts;
 use crate::store::tree::TreeHash;
+use crate::store::verify::Scrutiny;
 
 /// The object that `--json` prints.
 #[derive(Serialize)]
@@ -180,7 +181,8 @@ pub(super) fn realise_plan(
     (plan, pins, sandbox, facts): (&Plan, &Pins, &AnySandbox, &Facts),
     stop: &Stop,
 ) -> Run {
-    let builder = LocalBuilder { store, pins, fetcher, sandbox };
+    let scrutiny = if verb.paranoid { Scrutiny::Full } else { Scrutiny::Quick };
+    let builder = LocalBuilder { store, pins, fetcher, sandbox, scrutiny };
     let display = Display::new(plan, loudness(global));
     let jobs = verb.jobs.map_or_else(processors, usize::from);
     let settings = Settings { jobs, retry_failed: verb.retry_failed, retries: verb.retry };
@@ -297,6 +299,9 @@ pub(super) fn exit(run: &Run, stop: &Stop) -> Option<Exit> {
     }
     if run.root_causes().any(|(_, failure)| matches!(failure, Failure::Internal { .. })) {
         return Some(Exit::Internal);
+    }
+    if run.root_causes().any(|(_, failure)| matches!(failure, Failure::Damaged { .. })) {
+        return Some(Exit::Corrupt);
     }
     let mut failures = run.root_causes().map(|(_, failure)| failure);
     let is_machine = failures.all(|failure| !failure.is_verdict() && !is_limit(failure));

@@ -148,6 +148,9 @@ fn hint(failure: &Failure) -> Option<&'static str> {
         Failure::Overlap { .. } => {
             "two dependencies install the same path: one of their recipes has to change"
         }
+        Failure::Damaged { .. } => {
+            "`jtwbuild verify --repair --universe UNIVERSE` says what is damaged and makes it good"
+        }
         Failure::Internal { .. } => {
             "please report this, with the lines above that begin with `thread`; the other nodes are not concerned"
         }

@@ -166,9 +166,11 @@ impl From<StoreError> for Trouble {
                 Some("use the jtwbuild that made it, or another directory with `--store DIR`"),
             ),
             StoreError::Tree { .. } => (Exit::Input, "jtwbuild::source::unusable", None),
-            StoreError::MissingBlob(_) | StoreError::MissingTree(_) | StoreError::Damaged { .. } => {
-                (Exit::Corrupt, "jtwbuild::store::damaged", None)
-            }
+            StoreError::MissingBlob(_) | StoreError::MissingTree(_) | StoreError::Damaged { .. } => (
+                Exit::Corrupt,
+                "jtwbuild::store::damaged",
+                Some("`jtwbuild verify --repair` says what is damaged and makes good what it can"),
+            ),
         };
         Self::new(exit, code, error, help)
     }

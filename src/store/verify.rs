@@ -16,6 +16,7 @@
 
 mod finding;
 mod hashing;
+mod inputs;
 mod pool;
 mod records;
 pub mod repair;
@@ -28,6 +29,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 pub use self::finding::{Damage, Finding, Object};
+pub use self::inputs::Scrutiny;
 use self::pool::Pool;
 pub use self::records::Layer;
 use super::key::BuildKey;

@@ -160,3 +160,48 @@ fn verifying_goes_on_beside_builds_without_false_alarms() {
     }
     assert!(rounds > 0);
 }
+
+/// A universe whose second node can be made to be built again, from an input with a manifest.
+const LARGE_INPUT: &str = r#"
+name = "large"
+
+[[node]]
+name   = "numbers"
+script = "seq 1 20000 > $out/numbers; seq 1 9 > $out/few"
+
+[[node]]
+name   = "last"
+inputs = ["numbers"]
+script = "tail -n 1 /in/numbers/numbers > $out/last"
+"#;
+
+#[test]
+fn a_damaged_input_ends_what_would_use_it_and_nothing_else() {
+    let Some(universe) = realised(LARGE_INPUT) else { return };
+    append(&output(&universe, "numbers").join("few"));
+    universe.edit("tail -n 1", "tail -n 2");
+    let ended = universe.run("realise universe.toml -j 1");
+    assert_eq!(ended.code, Some(5), "{ended}");
+    assert_snapshot!("a_damaged_input", ended);
+    // It is no verdict on the node.
+    universe.run("verify --repair --universe universe.toml -q").success();
+    universe.run("realise universe.toml").success();
+}
+
+#[test]
+fn only_a_paranoid_run_reads_every_byte_of_its_inputs() {
+    let Some(universe) = realised(LARGE_INPUT) else { return };
+    let numbers = output(&universe, "numbers").join("numbers");
+    let bytes = fs::read(&numbers).unwrap();
+    let mut flipped = bytes.clone();
+    flipped[50_000] ^= 1;
+    fs::write(&numbers, &flipped).unwrap();
+    universe.edit("tail -n 1", "tail -n 2");
+    universe.run("realise universe.toml").success();
+    universe.edit("tail -n 2", "tail -n 3");
+    let ended = universe.run("realise universe.toml --paranoid");
+    assert_eq!(ended.code, Some(5), "{ended}");
+    assert!(ended.stderr.contains("is damaged: its content is tree:"), "{ended}");
+    fs::write(&numbers, &bytes).unwrap();
+    universe.run("realise universe.toml --paranoid").success();
+}

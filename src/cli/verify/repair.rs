@@ -21,7 +21,7 @@ use crate::source::{Archive, Place, Sha256};
 use crate::store::Store;
 use crate::store::facts::Facts;
 use crate::store::verify::repair::{LostTree, Remedy, Repaired, repair};
-use crate::store::verify::{Object, Verified};
+use crate::store::verify::{Object, Scrutiny, Verified};
 
 /// What became of one object.
 #[derive(Debug, Serialize)]
@@ -121,7 +121,7 @@ fn rebuild(
     stop: &Stop,
 ) -> Result<(), Trouble> {
     let Universe { loaded, plan, pins } = universe;
-    let builder = LocalBuilder { store, pins, fetcher: &loaded.fetcher, sandbox };
+    let builder = LocalBuilder { store, pins, fetcher: &loaded.fetcher, sandbox, scrutiny: Scrutiny::Quick };
     let facts = Facts::load(&store.plans().join("facts"));
     let settings = Settings { jobs: processors(), ..Settings::default() };
     let build = |targets: Vec<NodeId>| {

@@ -320,3 +320,66 @@ fn walk_size(path: &Path) -> u64 {
     };
     entries.map(size).sum()
 }
+
+#[test]
+fn an_input_that_is_about_to_be_used_is_looked_at() {
+    type Case = (fn(&Scene), &'static str);
+    let cases: [Case; 8] = [
+        (|scene| replace(&scene.in_big("lib/f7"), b"file"), "lib/f7: it has 4 bytes instead of 12"),
+        (
+            |scene| replace(&scene.in_big("bin/run"), b"#!/bin/sh\necho 30\n"),
+            "bin/run: its mode is 644, not 755",
+        ),
+        (|scene| fs::remove_file(scene.in_big("lib/f7")).unwrap(), "lib/f7: it is missing"),
+        (
+            |scene| fs::write(scene.in_big("lib/x"), "").unwrap(),
+            "lib: it holds something that does not belong there",
+        ),
+        (
+            |scene| fs::write(scene.in_big("x"), "").unwrap(),
+            ": it holds something that does not belong there",
+        ),
+        (
+            |scene| {
+                fs::remove_file(scene.in_big("link")).unwrap();
+                symlink("lib/f1", scene.in_big("link")).unwrap();
+            },
+            "link: it is a link that leads elsewhere",
+        ),
+        (
+            |scene| {
+                fs::remove_dir_all(scene.in_big("bin")).unwrap();
+                symlink("lib", scene.in_big("bin")).unwrap();
+            },
+            "bin: it is not a directory",
+        ),
+        (
+            |scene| {
+                fs::remove_file(scene.in_big("shared")).unwrap();
+                symlink("lib/f1", scene.in_big("shared")).unwrap();
+            },
+            "shared: it is not a file",
+        ),
+    ];
+    for (damage, expected) in cases {
+        let scene = Scene::new();
+        damage(&scene);
+        for scrutiny in [Scrutiny::Quick, Scrutiny::Full] {
+            match scene.store.check_input(&scene.big, scrutiny) {
+                Err(StoreError::Damaged { path, reason }) => {
+                    let path = path.strip_prefix(scene.in_big("")).unwrap();
+                    assert_eq!(format!("{}: {reason}", path.display()), expected);
+                }
+                other => panic!("{expected}: {other:?}"),
+            }
+            scene.store.check_input(&scene.small, scrutiny).unwrap();
+        }
+    }
+    // Bytes are read only if that is asked for, and once is enough.
+    let scene = Scene::new();
+    replace(&scene.in_big("lib/f7"), b"file 8 of 30");
+    assert!(scene.store.check_input(&scene.big, Scrutiny::Full).is_err());
+    assert!(!scene.store.is_checked(&scene.big));
+    scene.store.check_input(&scene.big, Scrutiny::Quick).unwrap();
+    assert!(scene.store.is_checked(&scene.big) && !scene.store.is_checked(&scene.small));
+}
