@@ -208,14 +208,23 @@ impl Staging {
             }
         }
         drop(staged);
+        let named = self.name_in_pool(&wanted);
+        if named.is_err() {
+            // They are not tried again: after a flush has failed, the next one may say nothing.
+            wanted.iter().try_for_each(|(_, path)| disk::remove_file(path))?;
+        }
+        named
+    }
+
+    fn name_in_pool(&self, wanted: &[(File, PathBuf)]) -> Result<(), StoreError> {
         if wanted.len() < MANY {
-            for (_, path) in &wanted {
+            for (_, path) in wanted {
                 disk::sync(&disk::open(path)?, path)?;
             }
         } else {
             self.flush_all()?;
         }
-        for (file, path) in &wanted {
+        for (file, path) in wanted {
             let pooled = self.store.file_path(file);
             if let Some(parent) = pooled.parent().filter(|parent| !disk::exists(parent)) {
                 disk::make_directories(parent)?;
@@ -274,10 +283,7 @@ impl Staging {
             if added.size == before.len() && before.modified().ok() == after.modified().ok() {
                 Ok(added)
             } else {
-                Err(StoreError::Damaged {
-                    path: path.to_owned(),
-                    reason: "it changed while it was read".into(),
-                })
+                Err(changed(path))
             }
         })
     }
@@ -328,6 +334,7 @@ fn read_directory(path: &Path, take: &mut TakeFile<'_>, depth: usize) -> Result<
         return Err(not_storable(path, TreeError::TooDeep(path.display().to_string())));
     }
     let mut tree = Tree::default();
+    let before = disk::metadata(path)?.modified().ok();
     for entry in disk::list(path)? {
         let whole = entry.path();
         let name = Name::new(entry.file_name().as_bytes()).map_err(|source| not_storable(&whole, source))?;
@@ -335,7 +342,11 @@ fn read_directory(path: &Path, take: &mut TakeFile<'_>, depth: usize) -> Result<
         let node = read_node(&whole, &metadata, take, depth)?;
         tree.insert(&RelPath::default().join(name), node).map_err(|source| not_storable(&whole, source))?;
     }
-    Ok(tree)
+    if before == disk::metadata(path)?.modified().ok() { Ok(tree) } else { Err(changed(path)) }
+}
+
+fn changed(path: &Path) -> StoreError {
+    StoreError::Damaged { path: path.to_owned(), reason: "it changed while it was read".into() }
 }
 
 fn read_node(
