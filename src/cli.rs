@@ -2,12 +2,14 @@
 //! below it print.
 
 mod doctor;
+mod gc;
 mod inspect;
 mod load;
 mod plan;
 mod progress;
 mod realise;
 mod render;
+mod roots;
 mod serve;
 mod shortcut;
 mod summary;
@@ -79,6 +81,14 @@ pub enum Verb {
     /// Serve a site over HTTP.
     #[command(after_help = "Example: jtwbuild serve site")]
     Serve(Serve),
+    /// Remove from the store what no root keeps.
+    ///
+    /// Every universe that `realise` makes has a root. What running processes use stays too.
+    #[command(after_help = "Example: jtwbuild gc --dry-run")]
+    Gc(Gc),
+    /// Say what `gc` must keep.
+    #[command(after_help = "Example: jtwbuild roots list")]
+    Roots(Roots),
     /// Check whether this machine can build, and say what to do if it cannot.
     #[command(after_help = "Example: jtwbuild doctor")]
     Doctor(Doctor),
@@ -199,6 +209,77 @@ pub struct Serve {
     pub listen: SocketAddr,
 }
 
+/// `jtwbuild gc`
+#[derive(Debug, Args)]
+pub struct Gc {
+    /// Say what would be removed; nothing is.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Keep what was made, or kept by a root, within so many days.
+    #[arg(long, value_name = "N")]
+    pub keep_days: Option<u64>,
+    /// Remove only so much that the store has at most this size, what was used longest ago first. K,
+    /// M, G and T are powers of 1024.
+    #[arg(long, value_name = "SIZE", value_parser = gc::parse_size)]
+    pub max_size: Option<u64>,
+    /// Remove roots too whose universe file is gone.
+    #[arg(long)]
+    pub prune_roots: bool,
+    /// Print one JSON object on standard output.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `jtwbuild roots`
+#[derive(Debug, Args)]
+pub struct Roots {
+    #[command(subcommand)]
+    pub verb: RootsVerb,
+}
+
+/// The verbs of `roots`.
+#[derive(Debug, Subcommand)]
+pub enum RootsVerb {
+    /// Make a root: what it keeps stays, whatever happens to the universe.
+    #[command(after_help = "Example: jtwbuild roots add universe.toml --name release-1")]
+    Add(RootsAdd),
+    /// Print all roots.
+    List(RootsList),
+    /// Remove roots; what they kept goes with the next `gc`.
+    Remove(RootsRemove),
+}
+
+/// `jtwbuild roots add`
+#[derive(Debug, Args)]
+pub struct RootsAdd {
+    /// A universe file, a published site, or a tree or layer of the store by path or name; with
+    /// `--of` nodes.
+    #[arg(value_name = "THING", required = true)]
+    pub things: Vec<String>,
+    /// The universe that the nodes are of. With a node everything is kept that it needs.
+    #[arg(long, value_name = "UNIVERSE")]
+    pub of: Option<PathBuf>,
+    /// The root's name. Default: one made of the things.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+/// `jtwbuild roots list`
+#[derive(Debug, Args)]
+pub struct RootsList {
+    /// Print the roots as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `jtwbuild roots remove`
+#[derive(Debug, Args)]
+pub struct RootsRemove {
+    /// Names, as `roots list` prints them.
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+}
+
 /// `jtwbuild doctor`
 #[derive(Debug, Args)]
 pub struct Doctor {
@@ -228,6 +309,8 @@ fn run(arguments: &Arguments) -> ExitCode {
         Verb::Log(verb) => inspect::log(global, verb),
         Verb::Verify(verb) => verify::run(global, verb),
         Verb::Serve(verb) => serve::run(global, verb),
+        Verb::Gc(verb) => gc::run(global, verb),
+        Verb::Roots(verb) => roots::run(global, verb),
         Verb::Doctor(verb) => doctor::run(global, verb),
     };
     result.unwrap_or_else(|trouble: Trouble| render::trouble(&trouble))

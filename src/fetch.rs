@@ -135,6 +135,7 @@ impl Fetcher {
         progress: Progress,
         stop: &AtomicBool,
     ) -> Result<PathBuf, Failure> {
+        store.hold(archive.sha256.as_bytes()).map_err(|error| machine(&error))?;
         let target = store.archive_path(&archive.sha256);
         if let Some(size) = stored(&target, &archive.sha256)? {
             // Bytes that came from elsewhere say nothing of a place that is new: it is asked once.

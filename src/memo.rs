@@ -75,6 +75,11 @@ impl Place {
         Self { path: store.plans().join(format!("memo-{}", &name[..32])) }
     }
 
+    /// The name of the memo's file in `plans/`.
+    pub fn name(&self) -> Option<&str> {
+        self.path.file_name()?.to_str()
+    }
+
     /// The memo, if nothing that its run read has changed since, but perhaps sources of nodes.
     pub fn recall(&self) -> Option<Recalled> {
         let file = disk::read_if_present(&self.path).ok()??;

@@ -117,13 +117,13 @@ impl Pins {
     /// Makes the bytes of a pinned tree be in the store. Content that has changed since it was
     /// hashed is an error.
     pub fn provide(&self, tree: &TreeHash, store: &Arc<Store>) -> Result<(), Failure> {
-        if store.has_tree(tree) {
-            return Ok(());
-        }
         let trouble = |error: PinError| match error {
             PinError::Store(error) if error.is_no_space() => Failure::NoSpace { what: error.to_string() },
             error => Failure::Machine { what: "a local source".into(), reason: error.to_string() },
         };
+        if store.use_tree(tree).map_err(|error| trouble(error.into()))? {
+            return Ok(());
+        }
         let Some(content) = self.contents.get(tree) else {
             let reason = "it is neither in the store nor on this machine".into();
             return Err(Failure::Machine { what: tree.to_string(), reason });

@@ -15,6 +15,11 @@ impl Sha256 {
         Self(bytes)
     }
 
+    /// The digest.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Reads 64 hexadecimal digits.
     pub fn from_hex(text: &str) -> Option<Self> {
         // BLAKE3's hexadecimal reader serves any 32 bytes.

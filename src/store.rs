@@ -19,12 +19,15 @@
 
 pub mod disk;
 pub mod facts;
+pub mod gc;
 pub mod key;
 pub mod layer;
 mod pool;
 mod quarantine;
+pub mod roots;
 pub mod staging;
 pub mod tree;
+pub mod uses;
 pub mod verify;
 
 use std::collections::{HashMap, HashSet};
@@ -38,6 +41,7 @@ use self::disk::{RangeLock, Sharing};
 use self::key::BuildKey;
 use self::staging::Staging;
 use self::tree::{BlobHash, Tree, TreeError, TreeHash};
+use self::uses::Uses;
 use crate::source::Sha256;
 
 /// The layout that this version reads and writes.
@@ -96,8 +100,9 @@ fn in_bytes(needed: Option<u64>, free: Option<u64>) -> String {
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
-    /// Held, shared, as long as the store is open: excludes cleaning.
+    /// Held, shared, as long as the store is open: for those who have to be alone.
     _in_use: RangeLock,
+    uses: Uses,
     scratch: OnceLock<Scratch>,
     trees: Mutex<HashMap<TreeHash, Arc<Tree>>>,
     pool_is_mended: Mutex<bool>,
@@ -159,6 +164,7 @@ impl Store {
         Ok(Self {
             root: root.to_owned(),
             _in_use: in_use,
+            uses: Uses::new(root),
             scratch: OnceLock::new(),
             trees: Mutex::new(HashMap::new()),
             pool_is_mended: Mutex::new(false),
@@ -181,6 +187,7 @@ impl Store {
         ] {
             disk::make_directories(&root.join(name))?;
         }
+        Self::make_use_files(root)?;
         let draft = root.join(format!("tmp/format-{}-{}", std::process::id(), next_number()));
         let _unfinished = Unfinished(&draft);
         let mut file = disk::create_new(&draft)?;
@@ -206,7 +213,7 @@ impl Store {
         self.root.join("trees").join(tree.to_hex())
     }
 
-    /// Whether the tree is here.
+    /// Whether the tree is here. It may be collected the next moment: see [`Store::use_tree`].
     pub fn has_tree(&self, tree: &TreeHash) -> bool {
         disk::exists(&self.tree_path(tree))
     }
@@ -280,6 +287,7 @@ impl Store {
         let tmp = self.root.join("tmp");
         let _one_at_a_time = disk::lock(&self.root.join("locks/store"), 1, Sharing::Exclusive)?;
         remove_leftovers(&tmp)?;
+        Self::make_use_files(&self.root)?;
         let number = next_number();
         let directory = tmp.join(format!("{}-{number}", std::process::id()));
         let alive = disk::lock(&directory.with_extension("lock"), 0, Sharing::Exclusive)?;
@@ -331,11 +339,45 @@ impl Store {
     }
 }
 
+/// What the collector is about to remove begins with this, below `tmp/`.
+const COLLECTED: &str = "collected-";
+
+fn is_collected(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(COLLECTED))
+}
+
+impl Store {
+    /// The directories below `tmp/` whose processes are gone, in order.
+    fn leftovers(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let mut found = Vec::new();
+        for entry in disk::list(&self.root.join("tmp"))? {
+            let path = entry.path();
+            let lock = path.with_extension("lock");
+            let is_lock = path == lock;
+            if !is_lock && (!disk::exists(&lock) || disk::try_lock(&lock, 0, Sharing::Exclusive)?.is_some()) {
+                found.push(path);
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Removes what processes that are gone have left below `tmp/`.
+    fn clean_scratch(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = disk::lock(&self.root.join("locks/store"), 1, Sharing::Exclusive)?;
+        remove_leftovers(&self.root.join("tmp"))
+    }
+}
+
 /// Removes the directories below `tmp` whose processes are gone.
 fn remove_leftovers(tmp: &Path) -> Result<(), StoreError> {
     for entry in disk::list(tmp)? {
         let path = entry.path();
         let lock = path.with_extension("lock");
+        if is_collected(&path) {
+            // The collector removes these, this one or the next.
+            continue;
+        }
         if disk::try_lock(&lock, 0, Sharing::Exclusive)?.is_some() {
             disk::remove_tree(&path.with_extension(""))?;
             disk::remove_file(&lock)?;

@@ -323,7 +323,13 @@ fn reference_of_the_command_line_is_what_the_program_says() {
     let verbs = verbs(&overview);
     assert!(verbs.contains(&"realise") && verbs.contains(&"plan"), "{verbs:?}");
     let mut generated = overview.clone();
-    verbs.iter().for_each(|verb| generated.push_str(&help(&format!("jtwbuild {verb}"), &[verb])));
+    for verb in verbs {
+        let of_verb = help(&format!("jtwbuild {verb}"), &[verb]);
+        generated.push_str(&of_verb);
+        for below in self::verbs(&of_verb) {
+            generated.push_str(&help(&format!("jtwbuild {verb} {below}"), &[verb, below]));
+        }
+    }
     let path = repository().join("book/src/reference/cli.md");
     let page = fs::read_to_string(&path).unwrap();
     let (head, found) = page.split_once(GENERATED).expect("the page has its marker");

@@ -113,7 +113,7 @@ fn find(global: &Global, arguments: &UniverseArguments, wanted: &str) -> Result<
 
 /// The node with this id, or the only one with this name, or the only one whose name begins so
 /// (`fmt` for `build/fmt.0.9.0`).
-fn by_name(plan: &Plan, wanted: &str) -> Result<NodeId, Trouble> {
+pub(super) fn by_name(plan: &Plan, wanted: &str) -> Result<NodeId, Trouble> {
     if let Some(node) = plan.find(wanted) {
         return Ok(node);
     }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::load::{Loaded, Pinning, lock_path, open_store};
 use super::progress::{Display, Loudness};
+use super::roots::{self, CommandRoot};
 use super::trouble::{Exit, Trouble};
 use super::{Global, Realise, render, shortcut, summary};
 use crate::builder::{AnySandbox, LocalBuilder};
@@ -97,6 +98,7 @@ pub(super) struct Command<'a> {
     pub verb: &'a Realise,
     pub store: &'a Arc<Store>,
     pub place: &'a memo::Place,
+    pub root: &'a CommandRoot<'a>,
     pub begun: Instant,
     pub since: SystemTime,
 }
@@ -105,9 +107,11 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
     let (begun, since) = (Instant::now(), SystemTime::now());
     let store = open_store(global)?;
     let place = memo_place(&store, verb);
+    let root = CommandRoot::new(&store, verb, &place);
     let mut sandbox = None;
-    if let Some(recalled) = place.recall() {
-        let command = Command { global, verb, store: &store, place: &place, begun, since };
+    // What no root keeps may be gone the next moment: then the whole way is taken.
+    if let Some(recalled) = place.recall().filter(|recalled| root.is_there(&recalled.memo.made.universe)) {
+        let command = Command { global, verb, store: &store, place: &place, root: &root, begun, since };
         if let Some(code) = shortcut::run(&command, recalled, &mut sandbox)? {
             return Ok(code);
         }
@@ -129,11 +133,14 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
     }
     let stop = stop_on_signals()?;
     let facts = Facts::load(&store.plans().join("facts"));
-    if global.verbose && facts.is_damaged() {
-        render::note("notice: plans/facts in the store is damaged or of another version; it is made again");
-    }
     let parts = (&plan, &pins, &sandbox, &facts);
     let run = realise_plan(global, verb, &store, &loaded.fetcher, parts, &stop);
+    root.register(roots::Made {
+        universe: loaded.universe.name.as_str(),
+        site: assembly.map(|_| target.as_path()),
+        keeps: roots::of_run(&plan, &run),
+        is_success: run.is_success(),
+    });
     let site = match assembly.and_then(|node| run.report(node).tree) {
         Some(tree) => {
             publish::publish(&store, &*store.tree(&tree)?, &target)?;

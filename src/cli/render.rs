@@ -115,6 +115,18 @@ pub(super) fn seconds(seconds: f64) -> String {
     }
 }
 
+/// Bytes for people: `512 B`, `1.5 KiB`, `2.0 GiB`.
+pub(super) fn bytes(bytes: u64) -> String {
+    let (mut size, mut unit) = (bytes as f64, "B");
+    for next in ["KiB", "MiB", "GiB", "TiB"] {
+        if size < 1024.0 {
+            break;
+        }
+        (size, unit) = (size / 1024.0, next);
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{size:.1} {unit}") }
+}
+
 /// The last lines of a log, indented.
 pub(super) fn log_tail(path: &Path, lines: usize) -> String {
     let Ok(bytes) = std::fs::read(path) else { return String::new() };

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::realise::{Command, NodeLine, exit, realise_plan, stop_on_signals, tell};
 use super::trouble::Trouble;
-use super::{render, summary};
+use super::{render, roots, summary};
 use crate::builder::AnySandbox;
 use crate::fetch::{self, Fetcher};
 use crate::memo::snapshot::{Part, plan_part};
@@ -65,13 +65,21 @@ pub(super) fn run(
     let facts = if part.plan.len() <= FEW { Facts::unread(&facts) } else { Facts::load(&facts) };
     let parts = (&part.plan, &pins, sandbox, &facts);
     let run = realise_plan(command.global, command.verb, command.store, &fetcher, parts, &stop);
-    if let Some((tree, target)) = &memo.made.site {
-        publish::publish(command.store, &*command.store.tree(tree)?, target)?;
-    }
     for (report, node) in run.nodes.iter().zip(&part.places) {
         if let (Some(build), Some(tree)) = (report.build, report.tree) {
             table.set_result(*node, &build, &tree);
         }
+    }
+    let mut keeps = roots::of_table(&table);
+    keeps.add_all(&command.root.archives(&memo.made.universe));
+    command.root.register(roots::Made {
+        universe: &memo.made.universe,
+        site: memo.made.site.as_ref().map(|(_, target)| target.as_path()),
+        keeps,
+        is_success: run.is_success(),
+    });
+    if let Some((tree, target)) = &memo.made.site {
+        publish::publish(command.store, &*command.store.tree(tree)?, target)?;
     }
     let made = made(&memo, &table, &part, &run);
     let lines = if command.verb.json { lines(&table, Some((&part, &run))) } else { Vec::new() };

@@ -95,7 +95,7 @@ pub fn plan_part(
 fn output(table: &Table, store: &Store, node: NodeId, is_there: &mut [bool]) -> Option<TreeHash> {
     let tree = table.result(node.index()).1?;
     let known = &mut is_there[node.index()];
-    *known = *known || store.has_tree(&tree);
+    *known = *known || store.use_tree(&tree).ok()?;
     known.then_some(tree)
 }
 

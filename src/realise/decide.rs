@@ -25,10 +25,9 @@ impl Decider<'_> {
     /// What the plan key alone tells: the output of an earlier run, if it is still there.
     pub fn known(&self, node: NodeId) -> Option<NodeReport> {
         let fact = self.place.facts.planned(&self.place.plan.key(node))?;
-        self.place
-            .store
-            .has_tree(&fact.tree)
-            .then(|| NodeReport::known(Outcome::Reused, fact.tree, fact.build))
+        // Trouble with the store is met again, and told, when the node is decided.
+        let is_there = self.place.store.use_tree(&fact.tree).unwrap_or(false);
+        is_there.then(|| NodeReport::known(Outcome::Reused, fact.tree, fact.build))
     }
 
     /// Decides a node. `found` is how finding its build key known is to be called.
@@ -57,7 +56,10 @@ impl Decider<'_> {
         found: &Outcome,
     ) -> Result<Option<NodeReport>, StoreError> {
         let store = self.place.store;
-        if let Some(tree) = self.place.facts.built(build).filter(|tree| store.has_tree(tree)) {
+        store.hold(build.as_bytes())?;
+        if let Some(tree) = self.place.facts.built(build)
+            && store.use_tree(&tree)?
+        {
             return Ok(Some(NodeReport::known(found.clone(), tree, *build)));
         }
         let Some(record) = store.layer(&Store::layer_id(derivation.kind.word(), build))? else {
@@ -65,7 +67,7 @@ impl Decider<'_> {
         };
         Ok(match record {
             LayerRecord { status: Status::Success, tree: Some(tree), .. } => {
-                store.has_tree(&tree).then(|| NodeReport::known(found.clone(), tree, *build))
+                store.use_tree(&tree)?.then(|| NodeReport::known(found.clone(), tree, *build))
             }
             LayerRecord { failure: Some(failure), .. }
                 if failure.is_verdict() && !self.settings.retry_failed =>

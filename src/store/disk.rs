@@ -26,13 +26,15 @@ use std::path::Path;
 pub use self::directory::Directory;
 pub use self::file::{
     File, copy, create_new, finish_file, open, open_append, open_itself, read_if_present, read_some,
-    truncate, write_all,
+    write_all,
 };
 pub use self::flush::{sync, sync_directory, sync_file_system};
-pub use self::lock::{RangeLock, Sharing, free_space, lock, open_lock, read_note, try_lock, write_note};
+pub use self::lock::{
+    LockFile, RangeLock, Sharing, free_space, lock, open_lock, read_note, try_lock, write_note,
+};
 pub use self::names::{
-    Metadata, exchange, exists, link_new, list, make_directories, make_directory, make_private_directory,
-    metadata, read_link, remove_file, rename_new, rename_over, replace,
+    Metadata, exchange, exists, link, link_new, list, make_directories, make_directory,
+    make_private_directory, metadata, read_link, remove_file, rename_new, rename_over, replace, touch,
 };
 pub use self::remove::remove_tree;
 
@@ -75,8 +77,6 @@ pub enum Operation {
     OpenAppend,
     /// Bytes at the end of a file.
     Write,
-    /// A file is cut to so many bytes.
-    Truncate(u64),
     /// Permission bits of a file or directory.
     SetMode(u32),
     SetTime,
@@ -103,7 +103,7 @@ impl Operation {
         match self {
             Self::Create | Self::SymbolicLink | Self::MakeDirectory => "create",
             Self::OpenAppend => "open",
-            Self::Write | Self::Truncate(_) => "write",
+            Self::Write => "write",
             Self::SetMode(_) => "change the mode of",
             Self::SetTime => "set the time of",
             Self::Flush | Self::FlushDirectory | Self::FlushFileSystem => "flush",

@@ -89,16 +89,6 @@ impl Facts {
         Self { path: path.to_owned(), bytes: Vec::new(), by_plan, by_build, new: Mutex::default() }
     }
 
-    /// Whether the file that was read is damaged, or of another version: it is made again as facts are
-    /// added.
-    pub fn is_damaged(&self) -> bool {
-        let records = self.bytes.strip_prefix(MAGIC.as_slice());
-        let sound = |records: &[u8]| {
-            records.len().is_multiple_of(RECORD) && records.chunks(RECORD).all(|one| decode(one).is_some())
-        };
-        !self.bytes.is_empty() && !records.is_some_and(sound)
-    }
-
     /// What the node planned as `plan` came to the last time.
     pub fn planned(&self, plan: &PlanKey) -> Option<Fact> {
         let at = self.by_plan.get(&first(plan.as_bytes()))?;
@@ -136,20 +126,34 @@ impl Facts {
         if new.records.len() >= TOGETHER * RECORD { self.write(&mut new) } else { Ok(()) }
     }
 
+    /// The file at `path` with the newest record of each node whose tree `is_there`, and how many bytes
+    /// shorter it is; `None` if nothing can be left out.
+    pub fn compacted(path: &Path, is_there: impl Fn(&TreeHash) -> bool) -> Option<(Vec<u8>, u64)> {
+        let facts = Self::load(path);
+        let count = facts.bytes.strip_prefix(MAGIC.as_slice())?.len() / RECORD;
+        let mut compacted = MAGIC.to_vec();
+        for at in 0..u32::try_from(count).ok()? {
+            let record = record(&facts.bytes, at);
+            let is_newest = facts.by_plan.get(&first(record)) == Some(&at);
+            if is_newest && decode(record).is_some_and(|(_, fact)| is_there(&fact.tree)) {
+                compacted.extend(record);
+            }
+        }
+        let saved = (facts.bytes.len() - compacted.len()) as u64;
+        (saved > 0).then_some((compacted, saved))
+    }
+
     fn write(&self, new: &mut New) -> Result<(), StoreError> {
         let file = match &mut new.file {
             Some(file) => file,
             none => {
-                let in_line = in_line(&self.path);
-                match in_line {
-                    // After a torn write the records no longer line up: what follows the last whole
-                    // one goes.
-                    Some((length, whole)) if length != whole => disk::truncate(&self.path, whole)?,
-                    Some(_) => {}
-                    None => disk::remove_file(&self.path)?,
+                // After a torn write the records no longer line up: start over.
+                let fresh = !is_in_line(&self.path).unwrap_or(false);
+                if fresh {
+                    disk::remove_file(&self.path)?;
                 }
                 let mut file = disk::open_append(&self.path)?;
-                if in_line.is_none() {
+                if fresh {
                     disk::write_all(&mut file, &self.path, MAGIC)?;
                 }
                 none.insert(file)
@@ -170,14 +174,13 @@ impl Drop for Facts {
     }
 }
 
-/// The length of the file at `path`, and how much of it lines up. `None`: it is no file of facts.
-fn in_line(path: &Path) -> Option<(u64, u64)> {
+/// Whether the file at `path` has whole records, as far as its length tells.
+fn is_in_line(path: &Path) -> Option<bool> {
     let mut file = disk::open(path).ok()?;
     let mut magic = [0; MAGIC.len()];
     file.read_exact(&mut magic).ok()?;
-    let length = file.metadata().ok()?.len();
-    let torn = (length - MAGIC.len() as u64) % RECORD as u64;
-    (magic == *MAGIC).then_some((length, length - torn))
+    let records = file.metadata().ok()?.len() - MAGIC.len() as u64;
+    Some(magic == *MAGIC && records.is_multiple_of(RECORD as u64))
 }
 
 /// A record of a file that has so many.

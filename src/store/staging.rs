@@ -41,12 +41,21 @@ pub struct Staging {
     store: Arc<Store>,
     /// The process's scratch directory: names in it are never used twice.
     directory: PathBuf,
-    files: Mutex<HashMap<(BlobHash, bool), PathBuf>>,
+    files: Mutex<HashMap<(BlobHash, bool), Staged>>,
+}
+
+/// A file that waits for the tree that needs it.
+#[derive(Clone, Debug)]
+struct Staged {
+    path: PathBuf,
+    /// Whether its bytes have to be flushed. Otherwise it is a second name of a file of the pool: as
+    /// long as it has one, the pool's cannot be collected for good.
+    is_new: bool,
 }
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        for path in self.files().values() {
+        for Staged { path, .. } in self.files().values() {
             // What stays goes with the scratch directory, at the end of the process.
             let _ = disk::remove_file(path);
         }
@@ -78,7 +87,7 @@ impl Staging {
     pub fn add_bytes(&self, bytes: &[u8], executable: bool) -> Result<File, StoreError> {
         let blob = BlobHash::from_bytes(*blake3::hash(bytes).as_bytes());
         let file = File { blob, size: bytes.len() as u64, executable };
-        if !self.knows(&file) {
+        if !self.knows(&file)? {
             let path = self.fresh_path();
             let mut draft = disk::create_new(&path)?;
             disk::write_all(&mut draft, &path, bytes)?;
@@ -102,7 +111,7 @@ impl Staging {
         }
         disk::finish_file(&draft, &path, executable)?;
         let file = File { blob: BlobHash::from_bytes(*hasher.finalize().as_bytes()), size, executable };
-        if self.knows(&file) {
+        if self.knows(&file)? {
             disk::remove_file(&path)?;
         } else {
             self.keep(&file, path)?;
@@ -119,17 +128,35 @@ impl Staging {
         self.directory.join(super::next_number().to_string())
     }
 
-    fn files(&self) -> std::sync::MutexGuard<'_, HashMap<(BlobHash, bool), PathBuf>> {
+    fn files(&self) -> std::sync::MutexGuard<'_, HashMap<(BlobHash, bool), Staged>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn knows(&self, file: &File) -> bool {
-        self.files().contains_key(&(file.blob, file.executable)) || disk::exists(&self.store.file_path(file))
+    /// Whether the file is here or in the pool; then a name of it is kept here, so that it cannot be
+    /// collected before its tree is published.
+    fn knows(&self, file: &File) -> Result<bool, StoreError> {
+        if self.files().contains_key(&(file.blob, file.executable)) {
+            return Ok(true);
+        }
+        let pooled = self.store.file_path(file);
+        if !disk::exists(&pooled) {
+            return Ok(false);
+        }
+        let path = self.fresh_path();
+        let linked = disk::link(&pooled, &path)?;
+        if linked {
+            self.insert(file, Staged { path, is_new: false })?;
+        }
+        Ok(linked)
     }
 
     fn keep(&self, file: &File, path: PathBuf) -> Result<(), StoreError> {
-        match self.files().insert((file.blob, file.executable), path) {
-            Some(twin) => disk::remove_file(&twin),
+        self.insert(file, Staged { path, is_new: true })
+    }
+
+    fn insert(&self, file: &File, staged: Staged) -> Result<(), StoreError> {
+        match self.files().insert((file.blob, file.executable), staged) {
+            Some(twin) => disk::remove_file(&twin.path),
             None => Ok(()),
         }
     }
@@ -146,7 +173,7 @@ impl Staging {
     fn read_if_known(&self, file: &File) -> Result<Option<Vec<u8>>, StoreError> {
         for executable in [file.executable, !file.executable] {
             let twin = File { executable, ..*file };
-            let staged = self.files().get(&(file.blob, executable)).cloned();
+            let staged = self.files().get(&(file.blob, executable)).map(|staged| staged.path.clone());
             let path = staged.unwrap_or_else(|| self.store.file_path(&twin));
             if let Some(bytes) = disk::read_if_present(&path)? {
                 return Ok(Some(bytes));
@@ -160,12 +187,12 @@ impl Staging {
     /// after [`Store::flush_names`].
     pub fn publish(&self, tree: &Tree) -> Result<TreeHash, StoreError> {
         let hash = tree.hash();
-        if self.store.has_tree(&hash) {
+        if self.store.use_tree(&hash)? {
             return Ok(hash);
         }
-        self.pool(&tree.files())?;
+        let staged = self.flush(&tree.files())?;
         let draft = self.directory.join(format!("tree-{}", super::next_number()));
-        let published = self.draft(tree, &draft).and_then(|()| {
+        let published = self.draft(tree, staged, &draft).and_then(|()| {
             if is_worth_a_manifest(tree) {
                 let manifest = self.store.root().join("manifests").join(hash.to_hex());
                 self.store.write_whole(&manifest, &tree.encode())?;
@@ -182,49 +209,52 @@ impl Staging {
     /// Makes a tree, whose files must be in the store or have been added here, beside the store's
     /// names, and says where: for taking the place of a damaged one.
     pub(super) fn draft_again(&self, tree: &Tree) -> Result<PathBuf, StoreError> {
-        self.pool(&tree.files())?;
+        let staged = self.flush(&tree.files())?;
         let draft = self.directory.join(format!("tree-{}", super::next_number()));
-        match self.draft(tree, &draft) {
+        match self.draft(tree, staged, &draft) {
             Ok(()) => Ok(draft),
             Err(error) => disk::remove_tree(&draft).and(Err(error)),
         }
     }
 
     /// Makes the tree's directory at `draft`, flushed.
-    fn draft(&self, tree: &Tree, draft: &Path) -> Result<(), StoreError> {
+    fn draft(&self, tree: &Tree, staged: Vec<(File, Staged)>, draft: &Path) -> Result<(), StoreError> {
         let flush_each = tree.directory_count() < MANY;
         disk::make_directory(draft)?;
-        self.fill(&Directory::open(draft)?, tree, draft, flush_each)?;
+        {
+            // From the moment that a file has no name but the pool's until the tree has one of its
+            // own, the pool is not cleaned.
+            let _pool = self.store.keep_pool()?;
+            self.pool(staged)?;
+            self.fill(&Directory::open(draft)?, tree, draft, flush_each)?;
+        }
         if flush_each { Ok(()) } else { self.flush_all() }
     }
 
-    /// Flushes the staged files of a tree, then gives them their names in the pool.
-    fn pool(&self, files: &[(RelPath, File)]) -> Result<(), StoreError> {
+    /// Flushes the staged files of a tree, and hands them over.
+    fn flush(&self, files: &[(RelPath, File)]) -> Result<Vec<(File, Staged)>, StoreError> {
         let mut staged = self.files();
         let mut wanted = Vec::new();
         for (_, file) in files {
-            if let Some(path) = staged.remove(&(file.blob, file.executable)) {
-                wanted.push((*file, path));
+            if let Some(one) = staged.remove(&(file.blob, file.executable)) {
+                wanted.push((*file, one));
             }
         }
         drop(staged);
-        let named = self.name_in_pool(&wanted);
-        if named.is_err() {
-            // They are not tried again: after a flush has failed, the next one may say nothing.
-            wanted.iter().try_for_each(|(_, path)| disk::remove_file(path))?;
-        }
-        named
-    }
-
-    fn name_in_pool(&self, wanted: &[(File, PathBuf)]) -> Result<(), StoreError> {
-        if wanted.len() < MANY {
-            for (_, path) in wanted {
+        let new = || wanted.iter().filter(|(_, one)| one.is_new);
+        if new().count() < MANY {
+            for (_, Staged { path, .. }) in new() {
                 disk::sync(&disk::open(path)?, path)?;
             }
         } else {
             self.flush_all()?;
         }
-        for (file, path) in wanted {
+        Ok(wanted)
+    }
+
+    /// Gives flushed files their names in the pool.
+    fn pool(&self, staged: Vec<(File, Staged)>) -> Result<(), StoreError> {
+        for (file, Staged { path, .. }) in &staged {
             let pooled = self.store.file_path(file);
             if let Some(parent) = pooled.parent().filter(|parent| !disk::exists(parent)) {
                 disk::make_directories(parent)?;
@@ -240,7 +270,7 @@ impl Staging {
     /// composes a tree may set the bit as it likes.
     fn pool_twin(&self, file: &File) -> Result<(), StoreError> {
         self.add_bytes(&self.read(file)?, file.executable)?;
-        self.pool(&[(RelPath::default(), *file)])
+        self.pool(self.flush(&[(RelPath::default(), *file)])?)
     }
 
     fn fill(&self, into: &Directory, tree: &Tree, at: &Path, flush: bool) -> Result<(), StoreError> {
@@ -256,15 +286,17 @@ impl Staging {
                 Node::Link(target) => into.link_to(bytes, target.as_bytes(), &whole)?,
                 Node::File(file) => {
                     let pooled = self.store.file_path(file);
-                    let linked = into.add_file(bytes, &pooled, file.executable, &whole);
-                    match linked {
+                    let is_linked = match into.add_file(bytes, &pooled, file.executable, &whole) {
                         Err(StoreError::Io { source, .. })
                             if source.kind() == std::io::ErrorKind::NotFound =>
                         {
                             self.pool_twin(file)?;
-                            into.add_file(bytes, &pooled, file.executable, &whole)?;
+                            into.add_file(bytes, &pooled, file.executable, &whole)?
                         }
                         other => other?,
+                    };
+                    if !is_linked {
+                        self.store.note_copies()?;
                     }
                 }
             }
@@ -283,7 +315,10 @@ impl Staging {
             if added.size == before.len() && before.modified().ok() == after.modified().ok() {
                 Ok(added)
             } else {
-                Err(changed(path))
+                Err(StoreError::Damaged {
+                    path: path.to_owned(),
+                    reason: "it changed while it was read".into(),
+                })
             }
         })
     }
@@ -334,7 +369,6 @@ fn read_directory(path: &Path, take: &mut TakeFile<'_>, depth: usize) -> Result<
         return Err(not_storable(path, TreeError::TooDeep(path.display().to_string())));
     }
     let mut tree = Tree::default();
-    let before = disk::metadata(path)?.modified().ok();
     for entry in disk::list(path)? {
         let whole = entry.path();
         let name = Name::new(entry.file_name().as_bytes()).map_err(|source| not_storable(&whole, source))?;
@@ -342,11 +376,7 @@ fn read_directory(path: &Path, take: &mut TakeFile<'_>, depth: usize) -> Result<
         let node = read_node(&whole, &metadata, take, depth)?;
         tree.insert(&RelPath::default().join(name), node).map_err(|source| not_storable(&whole, source))?;
     }
-    if before == disk::metadata(path)?.modified().ok() { Ok(tree) } else { Err(changed(path)) }
-}
-
-fn changed(path: &Path) -> StoreError {
-    StoreError::Damaged { path: path.to_owned(), reason: "it changed while it was read".into() }
+    Ok(tree)
 }
 
 fn read_node(

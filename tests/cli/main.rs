@@ -7,6 +7,7 @@ mod support;
 
 mod bad_input;
 mod builds;
+mod collecting;
 mod failures;
 mod machine;
 mod output;

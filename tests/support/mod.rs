@@ -20,7 +20,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 pub use scrub::scrub;
-pub use seed::{copy_linked, seed_archives};
+pub use seed::{copy_linked, seed_archives, seed_archives_of};
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_jtwbuild");

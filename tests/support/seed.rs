@@ -120,3 +120,10 @@ pub fn copy_linked(from: &Path, to: &Path) {
 pub fn seed_archives(from: &Path, to: &Path) {
     copy_linked(&from.join("archives"), &to.join("archives"));
 }
+
+/// Gives a buildable universe the downloads again that it began with.
+pub fn seed_archives_of(universe: &super::TestUniverse) {
+    let seed = seed().expect("the universe is buildable");
+    fs::remove_dir_all(universe.path("store/archives")).unwrap();
+    seed_archives(&seed.join("store"), &universe.path("store"));
+}

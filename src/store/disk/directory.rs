@@ -74,7 +74,7 @@ impl Directory {
     }
 
     /// Gives the file at `from` another name in this directory; a file that cannot take another
-    /// name is copied.
+    /// name is copied: then `false`.
     #[cfg_attr(test, track_caller)]
     pub fn add_file(
         &self,
@@ -82,13 +82,13 @@ impl Directory {
         from: &Path,
         executable: bool,
         whole: &Path,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let name = OsStr::from_bytes(name);
         let step = Step::new(Operation::Link, whole).from(from);
         let linked =
             attempt(step, || Ok(nix::unistd::linkat(AT_FDCWD, from, &self.0, name, AtFlags::empty())?));
         match linked.as_ref().map_err(|error| error.raw_os_error().map(Errno::from_raw)) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(true),
             Err(Some(Errno::EMLINK | Errno::EXDEV | Errno::EPERM | Errno::ENOTSUP)) => {
                 let mut source = open(from)?;
                 let flags =
@@ -99,9 +99,9 @@ impl Directory {
                 })?;
                 pour(&mut source, &mut copy, whole)?;
                 finish_file(&copy, whole, executable)?;
-                sync(&copy, whole)
+                sync(&copy, whole).map(|()| false)
             }
-            Err(_) => io("link", whole, linked),
+            Err(_) => io("link", whole, linked).map(|()| true),
         }
     }
 

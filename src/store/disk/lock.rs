@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 
@@ -64,6 +64,51 @@ fn range(offset: i64, sharing: Sharing) -> nix::libc::flock {
         l_start: offset,
         l_len: 1,
         l_pid: 0,
+    }
+}
+
+/// An open lock file with any number of locked bytes. All of them belong to this one open file: its
+/// own locks never stand in its way.
+#[derive(Debug)]
+pub struct LockFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl LockFile {
+    /// Opens the file, making it when it is missing.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self { file: open_lock(path)?, path: path.to_owned() })
+    }
+
+    /// Locks the byte at `offset`, waiting for whoever holds it.
+    pub fn lock(&self, offset: i64, sharing: Sharing) -> Result<(), StoreError> {
+        let request = range(offset, sharing);
+        loop {
+            match nix::fcntl::fcntl(&self.file, nix::fcntl::FcntlArg::F_OFD_SETLKW(&request)) {
+                Ok(_) => return Ok(()),
+                Err(Errno::EINTR) => {}
+                Err(error) => return errno("lock", &self.path, Err(error)),
+            }
+        }
+    }
+
+    /// Locks the byte at `offset`, unless somebody else holds it: then `false`.
+    pub fn try_lock(&self, offset: i64, sharing: Sharing) -> Result<bool, StoreError> {
+        let request = range(offset, sharing);
+        match nix::fcntl::fcntl(&self.file, nix::fcntl::FcntlArg::F_OFD_SETLK(&request)) {
+            Ok(_) => Ok(true),
+            Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
+            Err(error) => errno("lock", &self.path, Err(error)),
+        }
+    }
+
+    /// Lets go of the byte at `offset`.
+    pub fn unlock(&self, offset: i64) -> Result<(), StoreError> {
+        let mut request = range(offset, Sharing::Shared);
+        request.l_type = i16::try_from(nix::libc::F_UNLCK).expect("lock kinds are 0, 1 and 2");
+        let done = nix::fcntl::fcntl(&self.file, nix::fcntl::FcntlArg::F_OFD_SETLK(&request));
+        errno("unlock", &self.path, done.map(drop))
     }
 }
 

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags};
+use nix::sys::stat::UtimensatFlags;
+use nix::sys::time::TimeSpec;
 
-use super::{Operation, Step, act, attempt, create_new, io, sync, write_all};
+use super::{MTIME, Operation, Step, act, attempt, create_new, io, sync, write_all};
 use crate::store::StoreError;
 
 pub use std::fs::Metadata;
@@ -68,6 +70,18 @@ pub fn rename_new(from: &Path, to: &Path) -> Result<bool, StoreError> {
     }
 }
 
+/// Gives the file at `from` a second name. `Ok(false)`: there is no such file, or it cannot have one
+/// more name.
+#[cfg_attr(test, track_caller)]
+pub fn link(from: &Path, to: &Path) -> Result<bool, StoreError> {
+    let linked = attempt(Step::new(Operation::Link, to).from(from), || fs::hard_link(from, to));
+    match linked.as_ref().map_err(|error| error.raw_os_error().map(Errno::from_raw)) {
+        Ok(()) => Ok(true),
+        Err(Some(Errno::ENOENT | Errno::EMLINK | Errno::EXDEV | Errno::EPERM | Errno::ENOTSUP)) => Ok(false),
+        Err(_) => io("link", to, linked).map(|()| true),
+    }
+}
+
 /// Lets `from` and `to`, which both exist, change places.
 #[cfg_attr(test, track_caller)]
 pub fn exchange(from: &Path, to: &Path) -> Result<(), StoreError> {
@@ -116,6 +130,17 @@ pub fn remove_file(path: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => io("remove", path, Err(error)),
         _ => Ok(()),
     }
+}
+
+/// Makes the time of the last change of what is at `path` be now; everything that can be seen inside
+/// of it stays.
+#[cfg_attr(test, track_caller)]
+pub fn touch(path: &Path) -> Result<(), StoreError> {
+    let time = TimeSpec::new(MTIME, 0);
+    let flags = UtimensatFlags::NoFollowSymlink;
+    act(Step::new(Operation::SetTime, path), || {
+        Ok(nix::sys::stat::utimensat(AT_FDCWD, path, &time, &time, flags)?)
+    })
 }
 
 /// Whether something is at `path`, without following a last link.

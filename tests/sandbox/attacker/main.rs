@@ -6,7 +6,6 @@
 
 mod calls;
 mod channels;
-mod denied;
 mod escape;
 mod inputs;
 mod kernel;
@@ -121,7 +120,6 @@ fn main() {
         ["serve"] => channels::serve(),
         ["seek"] => channels::seek(),
         ["leave-sockets"] => channels::leave_sockets(),
-        ["denied", kind, program, ref arguments @ ..] => denied::run(kind, program, arguments),
         ["observe"] => observe::print(),
         ["overlay", seed, operations] => overlay::run(seed, operations),
         _ => {
