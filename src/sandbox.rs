@@ -14,6 +14,8 @@
 pub mod layers;
 pub mod support;
 
+#[cfg(test)]
+mod faults;
 mod filter;
 mod groups;
 mod init;
@@ -21,6 +23,7 @@ mod limits;
 mod message;
 mod namespaces;
 mod network;
+mod remedy;
 mod root;
 mod spawner;
 mod top;
@@ -198,6 +201,7 @@ impl Sandbox {
     ) -> Result<Report, Failure> {
         let trial = self.trial().map_err(|error| error.failure())?;
         let overlays = check(request, store)?;
+        step("checked");
         let started = Instant::now();
         let in_memory = Scratch::Memory { bytes: self.settings.scratch };
         let first = if trial.memory_is_fit {
@@ -217,15 +221,19 @@ impl Sandbox {
             }
         };
         let usage = Usage { elapsed: started.elapsed(), cpu: Duration::from_micros(followed.ended.cpu) };
+        step("ended");
         let staging = store.stage().map_err(|error| store_failed(&error))?;
+        step("staged");
         let mut captured = BTreeMap::new();
         let tops = overlays.into_iter().filter_map(|overlay| Some((overlay.capture?, overlay)));
         for ((capture, overlay), top) in tops.zip(&followed.captured) {
             let mount_points = mount_points(&request.mounts, overlay.at);
             let top = Top::read(top, &staging)?;
+            step("read");
             let judge = if capture.whole { layers::whole } else { layers::added };
             let tree = judge(top, &overlay.layers, &mount_points)?;
             captured.insert(capture.name.clone(), tree);
+            step("judged");
         }
         Ok(Report { captured, staging, usage, memory_limit })
     }
@@ -245,6 +253,7 @@ impl Sandbox {
             .ok()
             .and_then(|trial| trial.groups.as_ref())
             .and_then(|groups| groups.make(&request.limits).ok());
+        step("grouped");
         let is_in_memory = matches!(scratch, Scratch::Memory { .. });
         let job = self.job(request, store, scratch, group.is_some())?;
         let io = |what: &str, error: &std::io::Error| Failure::Machine {
@@ -257,8 +266,10 @@ impl Sandbox {
             .spawn(&its_control, &its_output, group.as_ref().map(Group::directory))
             .map_err(|error| io("asking the spawner", &error))?;
         drop((its_control, its_output));
+        step("spawned");
         // Should the sandbox be gone already, the watch reads why.
         let _ = message::send(&control, &job, &[]);
+        step("sent");
         let watch = Watch {
             control: &control,
             output,
@@ -274,6 +285,7 @@ impl Sandbox {
             Err(Failure::OutOfMemory { .. }) if group.is_some() && is_in_memory => return Ok(Attempt::Full),
             result => result?,
         };
+        step("followed");
         let limit = if group.is_some() { MemoryLimit::ControlGroup } else { MemoryLimit::AddressSpace };
         let Some((stage, index, end)) = followed.ended.failed else {
             return Ok(Attempt::Done(followed, limit));
@@ -322,6 +334,13 @@ impl Sandbox {
     }
 }
 
+/// A step at which tests make a run break off: nothing may stay, whichever it is.
+fn step(name: &str) {
+    #[cfg(test)]
+    faults::reach(name);
+    let _ = name;
+}
+
 enum Attempt {
     Done(Followed, MemoryLimit),
     /// It failed, and its scratch space was full.
@@ -343,7 +362,9 @@ impl DiskScratch {
             what: format!("looking at {}", path.display()),
             reason: errno.desc().to_owned(),
         })?;
-        Ok(Self { path, identity: (status.st_dev, status.st_ino) })
+        let made = Self { path, identity: (status.st_dev, status.st_ino) };
+        step("scratch");
+        Ok(made)
     }
 }
 

@@ -133,6 +133,9 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
     }
     let stop = stop_on_signals()?;
     let facts = Facts::load(&store.plans().join("facts"));
+    if global.verbose && facts.is_damaged() {
+        render::note("notice: plans/facts in the store is damaged or of another version; it is made again");
+    }
     let parts = (&plan, &pins, &sandbox, &facts);
     let run = realise_plan(global, verb, &store, &loaded.fetcher, parts, &stop);
     root.register(roots::Made {

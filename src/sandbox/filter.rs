@@ -54,11 +54,12 @@ const REFUSED: &[libc::c_long] = &[
 
 /// Answered with `ENOSYS`, as by a kernel without them: programs have another way then.
 ///
-/// Files without a name are memory that no limit counts, and a watched device or input would tell
-/// what other builds open.
+/// Files without a name and System V's segments are memory that no limit counts, and a watched device
+/// would tell what other builds open.
 const UNKNOWN: &[libc::c_long] = &[
     libc::SYS_memfd_create,
     libc::SYS_memfd_secret,
+    libc::SYS_shmget,
     libc::SYS_inotify_init1,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_inotify_init,

@@ -40,6 +40,8 @@ const BYTES_FOR_A_FILE: u64 = 4096;
 pub const ENTER: &str = "the change of the root directory";
 /// More mounts than this lie over no root directory.
 const MOST_ON_ROOT: usize = 16;
+/// The step that needs the host's devices.
+pub const DEVICES_MADE: &str = "the devices";
 /// `mount` takes options of less than a page.
 const LONGEST_OPTIONS: usize = 4095;
 /// Process numbers below this one are used only once.
@@ -119,7 +121,7 @@ pub fn assemble(job: &Job, (uid, gid): (Uid, Gid)) -> Result<Vec<OwnedFd>, Refus
     for name in ["top-0/proc", "top-0/dev", "top-0/tmp"] {
         directory(&scratch, name, 0o755).step("a mount point")?;
     }
-    let devices = make_devices(&scratch).step("the devices")?;
+    let devices = make_devices(&scratch).step(DEVICES_MADE)?;
     directory(&scratch, "tmp", 0o1777).step("/tmp")?;
     let tmp = namespaces::copy_mount(&scratch, "tmp").step("/tmp")?;
 

@@ -8,11 +8,15 @@ use nix::errno::Errno;
 use super::groups::Groups;
 use super::message::{self, Event, Job, JobMount, Scratch};
 use super::namespaces;
-use super::root;
-use super::spawner::{NEW_NAMESPACES, Spawner};
+use super::remedy;
+use super::spawner::Spawner;
 
+/// The kinds of namespaces that have a limit of their own, beside those of users.
+const KINDS: &[&str] = &["mnt", "pid", "net", "ipc", "uts", "cgroup"];
+/// The steps of speaking with the spawner and with a sandbox.
+pub(super) const TALKING: (&str, &str) = ("asking the spawner", "listening to the sandbox");
 /// The oldest kernel that has all the calls a sandbox is made with (`mount_setattr`).
-const OLDEST: (u32, u32) = (5, 12);
+pub(super) const OLDEST: (u32, u32) = (5, 12);
 /// From here on, files in memory can carry the marks that overlays leave on them.
 const MARKS_IN_MEMORY: (u32, u32) = (6, 6);
 /// From here on, an overlay takes its layers one by one.
@@ -65,6 +69,8 @@ pub struct Facts {
     pub is_filtered: bool,
     /// Whether the signs of Docker or Podman are there.
     pub in_container: bool,
+    /// Kinds of namespaces of which none may be made: `net` of `user.max_net_namespaces` and so on.
+    pub switched_off: Vec<&'static str>,
     /// What came of making a sandbox.
     pub trouble: Option<Trouble>,
     /// Whether files in memory take extended attributes of users.
@@ -90,7 +96,7 @@ impl Facts {
 
     /// Looks up what can be read.
     pub(super) fn look_up() -> Self {
-        let setting = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse().ok();
+        let setting = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         let filter = status.lines().find_map(|line| line.strip_prefix("Seccomp:"));
         Self {
@@ -103,6 +109,11 @@ impl Facts {
             in_container: ["/.dockerenv", "/run/.containerenv"]
                 .iter()
                 .any(|sign| std::fs::exists(sign).unwrap_or(false)),
+            switched_off: KINDS
+                .iter()
+                .copied()
+                .filter(|kind| setting(&format!("/proc/sys/user/max_{kind}_namespaces")) == Some(0))
+                .collect(),
             trouble: None,
             marks_in_memory: false,
             limits_groups: Groups::find().is_some(),
@@ -147,71 +158,17 @@ fn kernel(facts: &Facts) -> Check {
 
 fn sandbox(facts: &Facts) -> Check {
     match &facts.trouble {
-        None => ready("sandbox", "namespaces and overlays work"),
+        None => ready("sandbox", "namespaces and overlays work; no sub-uids are needed"),
         Some(trouble) => {
             let Trouble { step, errno, detail } = trouble;
             let mut found = format!("{step}: {} ({errno:?})", errno.desc());
             if !detail.is_empty() {
                 found = format!("{found}: {detail}");
             }
-            let remedy = Some(remedy(facts, trouble));
+            let remedy = Some(remedy::of(facts, trouble));
             Check { name: "sandbox", state: State::Missing, detail: found, remedy }
         }
     }
-}
-
-/// Names the setting that is in the way.
-fn remedy(facts: &Facts, trouble: &Trouble) -> String {
-    let is_refusal = matches!(trouble.errno, Errno::EPERM | Errno::EACCES);
-    let at_start = trouble.step == NEW_NAMESPACES;
-    if facts.kernel < OLDEST {
-        return format!("Linux {}.{} or newer is needed.", OLDEST.0, OLDEST.1);
-    }
-    if at_start && facts.user_namespaces.is_none() {
-        return "This kernel is built without user namespaces (CONFIG_USER_NS).".to_owned();
-    }
-    if at_start && facts.user_namespaces == Some(0) {
-        return "User namespaces are switched off: `sudo sysctl -w user.max_user_namespaces=15000`"
-            .to_owned();
-    }
-    if at_start && is_refusal && !facts.is_root && facts.unprivileged_clone == Some(0) {
-        return "User namespaces are kept for root: `sudo sysctl -w kernel.unprivileged_userns_clone=1`"
-            .to_owned();
-    }
-    if is_refusal && !facts.is_root && facts.apparmor_restricts == Some(1) {
-        return "AppArmor takes the rights out of user namespaces: \
-                `sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`, or give jtwbuild a profile \
-                with `userns`"
-            .to_owned();
-    }
-    let is_blocked = is_refusal || (trouble.errno == Errno::ENOSYS && facts.kernel >= OLDEST);
-    if is_blocked && facts.in_container {
-        return "The container forbids it: start it with `--security-opt seccomp=unconfined --security-opt \
-                apparmor=unconfined` (a container inside may then be made; nothing else is needed)"
-            .to_owned();
-    }
-    if is_blocked && facts.is_filtered {
-        return "A filter of system calls forbids it: allow `clone3`, `unshare`, `mount`, `fsopen`, \
-                `move_mount`, `open_tree`, `mount_setattr` and `pivot_root` where jtwbuild is started"
-            .to_owned();
-    }
-    if at_start && matches!(trouble.errno, Errno::ENOSPC | Errno::EUSERS) {
-        return "Too many namespaces are in use: raise `user.max_user_namespaces`, \
-                `user.max_net_namespaces` and their like with `sudo sysctl -w`"
-            .to_owned();
-    }
-    if trouble.step.contains("overlay") && trouble.errno == Errno::ENODEV {
-        return "The kernel has no overlay file system: `sudo modprobe overlay`".to_owned();
-    }
-    if trouble.step == root::ENTER && trouble.errno == Errno::EINVAL {
-        return "The root directory is not a mount (a `chroot`, or a system that runs from its initial \
-                memory disk): start jtwbuild where it is one"
-            .to_owned();
-    }
-    if is_refusal {
-        return "A security module or a `chroot` around this process forbids it.".to_owned();
-    }
-    "No known setting explains this; the log of the kernel (`sudo dmesg`) may.".to_owned()
 }
 
 fn scratch(facts: &Facts) -> Check {
@@ -263,7 +220,7 @@ pub(super) fn try_out(spawner: &Spawner, group: Option<&OwnedFd>) -> Result<bool
     let (control, its_control) = UnixStream::pair().map_err(|error| trouble("a socket", &error))?;
     let null = std::fs::File::options().write(true).open("/dev/null");
     let null = null.map_err(|error| trouble("/dev/null", &error))?.into();
-    spawner.spawn(&its_control, &null, group).map_err(|error| trouble("asking the spawner", &error))?;
+    spawner.spawn(&its_control, &null, group).map_err(|error| trouble(TALKING.0, &error))?;
     drop(its_control);
     let job = Job {
         // Any directory of the machine may be the layer: the overlay is thrown away.
@@ -296,7 +253,7 @@ pub(super) fn try_out(spawner: &Spawner, group: Option<&OwnedFd>) -> Result<bool
             errno: Errno::ECHILD,
             detail: String::new(),
         }),
-        Err(error) => Err(trouble("listening to the sandbox", &error)),
+        Err(error) => Err(trouble(TALKING.1, &error)),
     }
 }
 
@@ -321,56 +278,6 @@ fn kernel_version() -> (u32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn facts(step: &str, errno: Errno) -> Facts {
-        Facts {
-            kernel: (6, 8),
-            user_namespaces: Some(1000),
-            trouble: Some(Trouble { step: step.to_owned(), errno, detail: String::new() }),
-            ..Facts::default()
-        }
-    }
-
-    #[test]
-    fn each_refusal_names_its_knob() {
-        let start = NEW_NAMESPACES;
-        let cases = [
-            (
-                Facts { user_namespaces: Some(0), ..facts(start, Errno::ENOSPC) },
-                "user.max_user_namespaces=15000",
-            ),
-            (Facts { user_namespaces: None, ..facts(start, Errno::EINVAL) }, "CONFIG_USER_NS"),
-            (
-                Facts { unprivileged_clone: Some(0), ..facts(start, Errno::EPERM) },
-                "unprivileged_userns_clone=1",
-            ),
-            (
-                Facts { apparmor_restricts: Some(1), ..facts("the host name", Errno::EPERM) },
-                "apparmor_restrict_unprivileged_userns=0",
-            ),
-            (
-                Facts { in_container: true, is_filtered: true, ..facts(start, Errno::ENOSYS) },
-                "--security-opt seccomp=unconfined",
-            ),
-            (
-                Facts { in_container: true, is_root: true, ..facts("the scratch space", Errno::EPERM) },
-                "--security-opt seccomp=unconfined",
-            ),
-            (Facts { is_filtered: true, ..facts(start, Errno::EPERM) }, "allow `clone3`"),
-            (Facts { kernel: (5, 10), ..facts("an overlay", Errno::EPERM) }, "Linux 5.12 or newer"),
-            (facts("overlay file systems", Errno::ENODEV), "modprobe overlay"),
-            (facts(start, Errno::ENOSPC), "user.max_net_namespaces"),
-            (facts(root::ENTER, Errno::EINVAL), "`chroot`"),
-            (facts(start, Errno::EPERM), "security module"),
-        ];
-        for (facts, knob) in cases {
-            let checks = judge(&facts);
-            let missing = checks.iter().find(|check| check.name == "sandbox").unwrap();
-            assert_eq!(missing.state, State::Missing);
-            let remedy = missing.remedy.as_deref().unwrap();
-            assert!(remedy.contains(knob), "{facts:?}: {remedy}");
-        }
-    }
 
     #[test]
     fn weaknesses_of_older_kernels_are_told() {

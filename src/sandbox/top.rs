@@ -24,6 +24,10 @@ use crate::store::tree::{LinkTarget, MAX_DEPTH, Name, Node, RelPath};
 /// From this many files on, all cores copy and hash.
 const MANY_FILES: usize = 16;
 
+/// The files of an output may say that they have so many bytes in all. Sparse ones take hardly any
+/// space in a sandbox, and all of it in the store.
+const MOST_BYTES: u64 = 16 << 30;
+
 /// What a top directory holds. All lists are in the order of the paths.
 #[derive(Debug, Default)]
 pub struct Top {
@@ -34,6 +38,8 @@ pub struct Top {
     pub opaque: Vec<RelPath>,
     /// Places where something of the layers was removed.
     pub removed: Vec<RelPath>,
+    /// What its files say to have, in bytes.
+    bytes: u64,
 }
 
 impl Top {
@@ -86,7 +92,14 @@ impl Top {
             let status =
                 fstatat(top, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(|errno| trouble(&at, errno))?;
             match SFlag::from_bits_truncate(status.st_mode & SFlag::S_IFMT.bits()) {
-                SFlag::S_IFREG => files.push((at, status.st_mode & 0o100 != 0)),
+                SFlag::S_IFREG => {
+                    self.bytes = self.bytes.saturating_add(u64::try_from(status.st_size).unwrap_or(u64::MAX));
+                    if self.bytes > MOST_BYTES {
+                        let most = MOST_BYTES >> 30;
+                        return Err(bad(&at, format!("the output's files have more than {most} GiB")));
+                    }
+                    files.push((at, status.st_mode & 0o100 != 0));
+                }
                 SFlag::S_IFLNK => {
                     let target = readlinkat(top, name).map_err(|errno| trouble(&at, errno))?;
                     let target = LinkTarget::new(target.as_os_str().as_bytes())
@@ -175,6 +188,36 @@ mod tests {
         assert_eq!(read(make_pipe).unwrap_err(), bad(&RelPath::parse("x").unwrap(), "is a named pipe"));
         let make_socket = |top: &Path| drop(std::os::unix::net::UnixListener::bind(top.join("x")).unwrap());
         assert_eq!(read(make_socket).unwrap_err(), bad(&RelPath::parse("x").unwrap(), "is a socket"));
+    }
+
+    /// A builder may have handed a descriptor of its output to somebody who is still there.
+    #[test]
+    fn descriptor_that_outlives_a_run_reaches_nothing_that_is_stored() {
+        use std::os::unix::fs::{FileExt, MetadataExt};
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(&directory.path().join("store")).unwrap());
+        let path = directory.path().join("top");
+        std::fs::create_dir(&path).unwrap();
+        let names = [("small", 10), ("large", 1 << 20)];
+        let leaked = names.map(|(name, size)| {
+            std::fs::write(path.join(name), vec![b'a'; size]).unwrap();
+            File::options().write(true).open(path.join(name)).unwrap()
+        });
+        let staging = store.stage().unwrap();
+        let top = Top::read(&OwnedFd::from(File::open(&path).unwrap()), &staging).unwrap();
+        leaked.iter().for_each(|file| file.write_all_at(b"between", 0).unwrap());
+        let mut tree = crate::store::tree::Tree::default();
+        for (path, node) in top.leaves {
+            tree.insert(&path, node).unwrap();
+        }
+        let hash = staging.publish(&tree).unwrap();
+        leaked.iter().for_each(|file| file.write_all_at(b"afterwards", 0).unwrap());
+        for ((name, _), leaked) in names.iter().zip(&leaked) {
+            let stored = std::fs::metadata(store.tree_path(&hash).join(name)).unwrap();
+            let its = leaked.metadata().unwrap();
+            assert_ne!((stored.dev(), stored.ino()), (its.dev(), its.ino()));
+        }
+        assert_eq!(crate::store::staging::scan(&store.tree_path(&hash)).unwrap().hash(), hash);
     }
 
     #[test]

@@ -26,7 +26,7 @@ use std::path::Path;
 pub use self::directory::Directory;
 pub use self::file::{
     File, copy, create_new, finish_file, open, open_append, open_itself, read_if_present, read_some,
-    write_all,
+    truncate, write_all,
 };
 pub use self::flush::{sync, sync_directory, sync_file_system};
 pub use self::lock::{
@@ -77,6 +77,8 @@ pub enum Operation {
     OpenAppend,
     /// Bytes at the end of a file.
     Write,
+    /// A file is cut to so many bytes.
+    Truncate(u64),
     /// Permission bits of a file or directory.
     SetMode(u32),
     SetTime,
@@ -103,7 +105,7 @@ impl Operation {
         match self {
             Self::Create | Self::SymbolicLink | Self::MakeDirectory => "create",
             Self::OpenAppend => "open",
-            Self::Write => "write",
+            Self::Write | Self::Truncate(_) => "write",
             Self::SetMode(_) => "change the mode of",
             Self::SetTime => "set the time of",
             Self::Flush | Self::FlushDirectory | Self::FlushFileSystem => "flush",

@@ -89,6 +89,16 @@ impl Facts {
         Self { path: path.to_owned(), bytes: Vec::new(), by_plan, by_build, new: Mutex::default() }
     }
 
+    /// Whether the file that was read is damaged, or of another version: it is made again as facts are
+    /// added.
+    pub fn is_damaged(&self) -> bool {
+        let records = self.bytes.strip_prefix(MAGIC.as_slice());
+        let sound = |records: &[u8]| {
+            records.len().is_multiple_of(RECORD) && records.chunks(RECORD).all(|one| decode(one).is_some())
+        };
+        !self.bytes.is_empty() && !records.is_some_and(sound)
+    }
+
     /// What the node planned as `plan` came to the last time.
     pub fn planned(&self, plan: &PlanKey) -> Option<Fact> {
         let at = self.by_plan.get(&first(plan.as_bytes()))?;
@@ -147,13 +157,16 @@ impl Facts {
         let file = match &mut new.file {
             Some(file) => file,
             none => {
-                // After a torn write the records no longer line up: start over.
-                let fresh = !is_in_line(&self.path).unwrap_or(false);
-                if fresh {
-                    disk::remove_file(&self.path)?;
+                let in_line = in_line(&self.path);
+                match in_line {
+                    // After a torn write the records no longer line up: what follows the last whole
+                    // one goes.
+                    Some((length, whole)) if length != whole => disk::truncate(&self.path, whole)?,
+                    Some(_) => {}
+                    None => disk::remove_file(&self.path)?,
                 }
                 let mut file = disk::open_append(&self.path)?;
-                if fresh {
+                if in_line.is_none() {
                     disk::write_all(&mut file, &self.path, MAGIC)?;
                 }
                 none.insert(file)
@@ -174,13 +187,14 @@ impl Drop for Facts {
     }
 }
 
-/// Whether the file at `path` has whole records, as far as its length tells.
-fn is_in_line(path: &Path) -> Option<bool> {
+/// The length of the file at `path`, and how much of it lines up. `None`: it is no file of facts.
+fn in_line(path: &Path) -> Option<(u64, u64)> {
     let mut file = disk::open(path).ok()?;
     let mut magic = [0; MAGIC.len()];
     file.read_exact(&mut magic).ok()?;
-    let records = file.metadata().ok()?.len() - MAGIC.len() as u64;
-    Some(magic == *MAGIC && records.is_multiple_of(RECORD as u64))
+    let length = file.metadata().ok()?.len();
+    let torn = (length - MAGIC.len() as u64) % RECORD as u64;
+    (magic == *MAGIC).then_some((length, length - torn))
 }
 
 /// A record of a file that has so many.

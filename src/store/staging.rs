@@ -225,7 +225,7 @@ impl Staging {
             // From the moment that a file has no name but the pool's until the tree has one of its
             // own, the pool is not cleaned.
             let _pool = self.store.keep_pool()?;
-            self.pool(staged)?;
+            self.pool(&staged)?;
             self.fill(&Directory::open(draft)?, tree, draft, flush_each)?;
         }
         if flush_each { Ok(()) } else { self.flush_all() }
@@ -241,20 +241,37 @@ impl Staging {
             }
         }
         drop(staged);
+        let flushed = self.flush_new(&wanted);
+        if flushed.is_err() {
+            // They are not tried again: after a flush has failed, the next one may say nothing.
+            forget(&wanted)?;
+        }
+        flushed.map(|()| wanted)
+    }
+
+    fn flush_new(&self, wanted: &[(File, Staged)]) -> Result<(), StoreError> {
         let new = || wanted.iter().filter(|(_, one)| one.is_new);
         if new().count() < MANY {
             for (_, Staged { path, .. }) in new() {
                 disk::sync(&disk::open(path)?, path)?;
             }
+            Ok(())
         } else {
-            self.flush_all()?;
+            self.flush_all()
         }
-        Ok(wanted)
     }
 
     /// Gives flushed files their names in the pool.
-    fn pool(&self, staged: Vec<(File, Staged)>) -> Result<(), StoreError> {
-        for (file, Staged { path, .. }) in &staged {
+    fn pool(&self, staged: &[(File, Staged)]) -> Result<(), StoreError> {
+        let named = self.name_in_pool(staged);
+        if named.is_err() {
+            forget(staged)?;
+        }
+        named
+    }
+
+    fn name_in_pool(&self, staged: &[(File, Staged)]) -> Result<(), StoreError> {
+        for (file, Staged { path, .. }) in staged {
             let pooled = self.store.file_path(file);
             if let Some(parent) = pooled.parent().filter(|parent| !disk::exists(parent)) {
                 disk::make_directories(parent)?;
@@ -270,7 +287,7 @@ impl Staging {
     /// composes a tree may set the bit as it likes.
     fn pool_twin(&self, file: &File) -> Result<(), StoreError> {
         self.add_bytes(&self.read(file)?, file.executable)?;
-        self.pool(self.flush(&[(RelPath::default(), *file)])?)
+        self.pool(&self.flush(&[(RelPath::default(), *file)])?)
     }
 
     fn fill(&self, into: &Directory, tree: &Tree, at: &Path, flush: bool) -> Result<(), StoreError> {
@@ -315,13 +332,15 @@ impl Staging {
             if added.size == before.len() && before.modified().ok() == after.modified().ok() {
                 Ok(added)
             } else {
-                Err(StoreError::Damaged {
-                    path: path.to_owned(),
-                    reason: "it changed while it was read".into(),
-                })
+                Err(changed(path))
             }
         })
     }
+}
+
+/// Removes files that were on their way.
+fn forget(staged: &[(File, Staged)]) -> Result<(), StoreError> {
+    staged.iter().try_for_each(|(_, Staged { path, .. })| disk::remove_file(path))
 }
 
 /// The tree that a directory of the host holds (or one file under its own name), without copying
@@ -369,6 +388,7 @@ fn read_directory(path: &Path, take: &mut TakeFile<'_>, depth: usize) -> Result<
         return Err(not_storable(path, TreeError::TooDeep(path.display().to_string())));
     }
     let mut tree = Tree::default();
+    let before = disk::metadata(path)?.modified().ok();
     for entry in disk::list(path)? {
         let whole = entry.path();
         let name = Name::new(entry.file_name().as_bytes()).map_err(|source| not_storable(&whole, source))?;
@@ -376,7 +396,11 @@ fn read_directory(path: &Path, take: &mut TakeFile<'_>, depth: usize) -> Result<
         let node = read_node(&whole, &metadata, take, depth)?;
         tree.insert(&RelPath::default().join(name), node).map_err(|source| not_storable(&whole, source))?;
     }
-    Ok(tree)
+    if before == disk::metadata(path)?.modified().ok() { Ok(tree) } else { Err(changed(path)) }
+}
+
+fn changed(path: &Path) -> StoreError {
+    StoreError::Damaged { path: path.to_owned(), reason: "it changed while it was read".into() }
 }
 
 fn read_node(

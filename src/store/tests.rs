@@ -1,6 +1,8 @@
 //! What the store promises about crashes: the same small work is done with the process killed, with
 //! the power cut, with errors and with panics at every step, and the store is looked at afterwards.
 
+mod caches;
+mod contention;
 mod errors;
 mod kill;
 mod model;

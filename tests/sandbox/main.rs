@@ -19,5 +19,5 @@ mod world;
 
 /// How many times as many rounds to do as in a run that somebody waits for.
 fn rounds() -> u64 {
-    if std::env::var_os("JTWBUILD_LONG").is_some() { 50 } else { 1 }
+    if std::env::var_os("JTWBUILD_LONG").is_some() { 100 } else { 1 }
 }

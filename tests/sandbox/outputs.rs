@@ -52,6 +52,7 @@ const OUTPUTS: &[(&str, &str, Comes)] = &[
     ("closed", "opened, read and taken in", As(&["d d", "d d/e", "f d/e/x 1"])),
     ("levels-10000", "refused: directories nest too deep", Refused("", "directories nest deeper than 128 levels")),
     ("wild-names", "taken in, byte for byte", As(&[])),
+    ("sparse-and-huge", "refused: more than 16 GiB", Refused("", "the output's files have more than 16 GiB")),
     ("sparse", "taken in, as zeros", As(&["f x 67108864"])),
 ];
 

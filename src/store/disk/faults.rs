@@ -20,6 +20,7 @@
 //! - [`Fault::Kill`] ends the process: run the test's binary again for it, with
 //!   `std::env::current_exe()`, `--exact` and the name of an ignored test (`store/tests/kill.rs` has one).
 //! - [`inject_from`] lets everything from a step on fail: a disk that is full stays full.
+//! - [`Watch::meanwhile`] does something else before a step: what another process might do just then.
 //! - A record has all that a model of the disk needs to do the step again (`store/tests/model.rs`).
 
 use std::io::{self};
@@ -61,8 +62,18 @@ pub struct Record {
     pub site: String,
 }
 
+/// What else happens before a step.
+struct Meanwhile(usize, Box<dyn FnOnce() + Send>);
+
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "before step {}", self.0)
+    }
+}
+
 #[derive(Debug)]
 struct State {
+    meanwhile: Option<Meanwhile>,
     count: usize,
     records: Vec<Record>,
     fault: Option<Fault>,
@@ -117,6 +128,11 @@ impl Watch {
         self.0.state().struck > 0
     }
 
+    /// Does something else before step `number`: what another process might do just then.
+    pub fn meanwhile(&self, number: usize, act: impl FnOnce() + Send + 'static) {
+        self.0.state().meanwhile = Some(Meanwhile(number, Box::new(act)));
+    }
+
     /// The step that the fault struck first: its number, operation and path.
     pub fn struck_at(&self) -> Option<(usize, Operation, PathBuf)> {
         self.0.state().struck_at.clone()
@@ -139,7 +155,8 @@ pub fn inject_from(root: &Path, number: usize, fault: Fault) -> Watch {
 }
 
 fn begin(root: &Path, fault: Option<Fault>, strikes: (usize, usize)) -> Watch {
-    let state = State { count: 0, records: Vec::new(), fault, strikes, struck: 0, struck_at: None };
+    let state =
+        State { meanwhile: None, count: 0, records: Vec::new(), fault, strikes, struck: 0, struck_at: None };
     let watched = Arc::new(Watched { root: root.to_owned(), state: Mutex::new(state) });
     watches().push(Arc::clone(&watched));
     Watch(watched)
@@ -185,6 +202,13 @@ pub(super) fn pass<T>(
         }
         (fault, number)
     };
+    let meanwhile = {
+        let mut state = watched.state();
+        state.meanwhile.take_if(|Meanwhile(before, _)| *before == number)
+    };
+    if let Some(Meanwhile(_, act)) = meanwhile {
+        act();
+    }
     match fault {
         None => {}
         Some(Fault::Fail(errno) | Fault::Tear(_, errno)) => return Err(errno.into()),

@@ -59,6 +59,13 @@ pub fn write_all(file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), Store
     act(step, || file.write_all(bytes))
 }
 
+/// Cuts a file to `length` bytes.
+#[cfg_attr(test, track_caller)]
+pub fn truncate(path: &Path, length: u64) -> Result<(), StoreError> {
+    let file = io("open", path, OpenOptions::new().write(true).open(path))?;
+    act(Step::new(Operation::Truncate(length), path), || file.set_len(length))
+}
+
 /// Reads as much as fits into `buffer`.
 pub fn read_some(from: &mut dyn Read, path: &Path, buffer: &mut [u8]) -> Result<usize, StoreError> {
     loop {

@@ -108,6 +108,7 @@ impl Log {
                 let file = at.expect("what is written has a name");
                 self.add(step, Effect::Bytes { file, bytes: record.bytes.clone() });
             }
+            Operation::Truncate(_) => panic!("only caches are cut, and no log has one"),
             Operation::SetMode(mode) => {
                 self.add(step, Effect::Mode { of: at.expect("it has a name"), mode });
             }

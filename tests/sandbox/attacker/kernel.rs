@@ -149,6 +149,7 @@ pub fn attacks() -> Vec<Attack> {
         attack!("deep-old-entry", "enter the kernel as a 32-bit program", Refused(MISSING), old_entry()),
         attack!("deep-x32", "enter the kernel as an x32 program", Refused(MISSING), x32()),
         attack!("hidden-memory", "keep memory in a nameless file", Refused(MISSING), call!(MEMFD_CREATE, c"x".as_ptr(), 0).map(drop)),
+        attack!("hidden-segment", "keep memory in a System V segment", Refused(MISSING), call!(SHMGET, 1, 4096, 0o1666).map(drop)),
         attack!("hidden-secret-memory", "keep memory that the kernel cannot see", Refused(MISSING), call!(MEMFD_SECRET, 0).map(drop)),
     ]
 }

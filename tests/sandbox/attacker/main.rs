@@ -6,6 +6,7 @@
 
 mod calls;
 mod channels;
+mod denied;
 mod escape;
 mod inputs;
 mod kernel;
@@ -120,6 +121,7 @@ fn main() {
         ["serve"] => channels::serve(),
         ["seek"] => channels::seek(),
         ["leave-sockets"] => channels::leave_sockets(),
+        ["denied", kind, program, ref arguments @ ..] => denied::run(kind, program, arguments),
         ["observe"] => observe::print(),
         ["overlay", seed, operations] => overlay::run(seed, operations),
         _ => {

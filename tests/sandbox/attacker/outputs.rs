@@ -101,6 +101,12 @@ fn outputs() -> Vec<(&'static str, Make)> {
             }
             Ok(())
         }),
+        ("sparse-and-huge", || {
+            for number in 0..3 {
+                tried(File::create(format!("/out/{number}")).and_then(|file| file.set_len(8 << 30)))?;
+            }
+            Ok(())
+        }),
         ("sparse", || { let file = File::create("/out/x").expect("new"); tried(file.set_len(64 << 20)) }),
     ]
 }
