@@ -21,6 +21,9 @@ const EMBEDDED: [&str; 4] = [
 /// Clocks of signers may be ahead of ours by this much.
 const CLOCK_SKEW: Duration = Duration::from_secs(24 * 3600);
 
+/// Signatures of one text that are looked at: checking takes time, and nobody has more keys.
+const MAX_SIGNATURES: usize = 32;
+
 /// Why a text is not taken as signed.
 #[derive(Debug, Error)]
 pub enum SignatureError {
@@ -82,7 +85,7 @@ impl Keyring {
             .map_err(|error| SignatureError::NotSigned(Box::new(error)))?;
         let text = message.signed_text();
         let mut reasons = Vec::new();
-        for signature in message.signatures() {
+        for signature in message.signatures().iter().take(MAX_SIGNATURES) {
             match self.check(signature, text.as_bytes(), now) {
                 Ok(signer) => return Ok(Verified { text: text.replace("\r\n", "\n"), signer }),
                 Err(reason) => reasons.push(reason),

@@ -11,6 +11,7 @@ mod packages;
 mod random;
 mod scene;
 mod serve;
+mod suites;
 mod table;
 mod tar;
 mod toml;

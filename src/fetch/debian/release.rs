@@ -36,7 +36,9 @@ impl Release {
                     let (sum, size, name) = (words.next(), words.next(), words.next());
                     let entry = sum.and_then(Sha256::from_hex).zip(size.and_then(|size| size.parse().ok()));
                     let (entry, name) = entry.zip(name).ok_or("a line of its SHA256 list is malformed")?;
-                    files.insert(name.to_owned(), entry);
+                    if files.insert(name.to_owned(), entry).is_some_and(|other| other != entry) {
+                        return Err("a file has two checksums");
+                    }
                 }
                 continue;
             }

@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use jtwbuild::fetch::debian::closure::Index;
 use jtwbuild::fetch::debian::release::Release;
 use jtwbuild::fetch::signature::Keyring;
-use pgp::composed::{ArmorOptions, CleartextSignedMessage, KeyType, SecretKeyParamsBuilder, SignedSecretKey};
-use pgp::types::Password;
+use pgp::composed::ArmorOptions;
 
+use super::super::suites::{key, release, sign};
 use super::{Target, fuzz};
 
 const SUM: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -76,14 +76,6 @@ fn package_indexes() {
     });
 }
 
-fn release() -> String {
-    format!(
-        "Origin: Debian\nSuite: testing\nCodename: forky\nDate: Fri, 30 Oct 2026 08:08:01 UTC\n\
-         Valid-Until: Fri, 06 Nov 2026 08:08:01 UTC\nAcquire-By-Hash: yes\nComponents: main contrib\n\
-         MD5Sum:\n 00 1 x\nSHA256:\n {SUM}  12 main/binary-amd64/Packages.xz\n- dashed: yes\n"
-    )
-}
-
 #[test]
 fn release_files() {
     fuzz(Target {
@@ -108,19 +100,6 @@ fn release_files() {
             Err(reason) => reason.to_owned(),
         },
     });
-}
-
-fn key() -> SignedSecretKey {
-    let mut parameters = SecretKeyParamsBuilder::default();
-    let parameters = parameters.key_type(KeyType::Ed25519Legacy).can_certify(true).can_sign(true);
-    let parameters = parameters.primary_user_id("Test <test@example.org>".into()).build().unwrap();
-    parameters.generate(rand::thread_rng()).unwrap()
-}
-
-fn sign(text: &str, key: &SignedSecretKey) -> String {
-    let message =
-        CleartextSignedMessage::sign(rand::thread_rng(), text, &key.primary_key, &Password::empty()).unwrap();
-    message.to_armored_string(ArmorOptions::default()).unwrap()
 }
 
 #[test]
