@@ -18,6 +18,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use super::random::{Random, rounds};
+use super::scene::keep;
 
 /// No input takes longer, even on a busy machine and in a debug build.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -59,7 +60,7 @@ fn kind(outcome: &str) -> String {
 /// Runs a target: the corpus, then as many mutations as are usual.
 pub fn fuzz(target: Target<'_>) {
     let Target { name, usual, seeds, words, special, run } = target;
-    let failed = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("fuzz-{name}"));
+    let failed = format!("fuzz-{name}");
     // What runs now is on the disk when it does not end, or ends the process.
     let (begun, watched) = channel::<Option<Vec<u8>>>();
     let place = failed.clone();
@@ -69,8 +70,8 @@ pub fn fuzz(target: Target<'_>) {
             match watched.recv_timeout(PATIENCE) {
                 Ok(next) => current = next,
                 Err(RecvTimeoutError::Timeout) if current.is_some() => {
-                    fs::write(&place, current.unwrap_or_default()).unwrap();
-                    eprintln!("{name}: an input does not end; it is in {}", place.display());
+                    let kept = keep(&place, &current.unwrap_or_default());
+                    eprintln!("{name}: an input does not end; it is in {}", kept.display());
                     std::process::abort();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -86,8 +87,7 @@ pub fn fuzz(target: Target<'_>) {
         slowest = slowest.max(start.elapsed());
         let _ = begun.send(None);
         outcome.unwrap_or_else(|_| {
-            fs::write(&failed, input).unwrap();
-            panic!("{name}: {} fails; it is in {}", what(), failed.display())
+            panic!("{name}: {} fails; it is in {}", what(), keep(&failed, input).display())
         })
     };
 
@@ -138,7 +138,8 @@ fn the_loop_finds_a_planted_fault_and_keeps_the_input() {
             },
         });
     });
-    assert!(failed.is_err());
-    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz-planted");
+    let said = failed.expect_err("it was found");
+    let said = said.downcast_ref::<String>().expect("a message");
+    let (_, kept) = said.split_once("it is in ").expect("the message says where");
     assert!(String::from_utf8_lossy(&fs::read(kept).unwrap()).contains("fault"));
 }

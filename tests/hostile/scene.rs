@@ -54,6 +54,18 @@ impl Scene {
     }
 }
 
+/// Keeps an input that something was wrong with, for whoever looks into it: below `target/tmp`, or,
+/// where that belongs to somebody else, where temporary files go.
+pub fn keep(name: &str, bytes: &[u8]) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if std::fs::write(&path, bytes).is_ok() {
+        return path;
+    }
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
 /// In memory where there is such a place: thousands of files are made and thrown away.
 pub fn directory() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");

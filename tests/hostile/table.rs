@@ -125,6 +125,11 @@ fn ordinary() -> Vec<Case> {
             of(&[link("up", "../../../etc"), link("abs", "/etc"), link("self", "self"), link("odd", "a\nb")]),
             &["l abs -> /etc", r"l odd -> a\nb", "l self -> self", "l up -> ../../../etc"],
         ),
+        tree(
+            "executable for its owner, for others",
+            of(&[file("owner", "1").mode(b"0000700\0"), file("others", "1").mode(b"0000655\0")]),
+            &["- others 1", "x owner 1"],
+        ),
         tree("a contiguous file", of(&[Entry::new(b'7', "f").body("1")]), &["- f 1"]),
         tree(
             "an archive in an archive",
