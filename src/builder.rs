@@ -36,8 +36,14 @@ pub struct AnySandbox(Result<Sandbox, SandboxError>);
 
 impl AnySandbox {
     /// Starts the sandbox. It forks this process: best done while that is small.
+    /// `JTWBUILD_SCRATCH_MEMORY`, in MiB, says how much one builder may keep in memory as files.
     pub fn start() -> Self {
-        Self(Sandbox::start(crate::sandbox::Settings::default()))
+        let mut settings = crate::sandbox::Settings::default();
+        let given = std::env::var("JTWBUILD_SCRATCH_MEMORY").ok();
+        if let Some(mib) = given.and_then(|text| text.parse::<u64>().ok()) {
+            settings.scratch = mib.saturating_mul(1 << 20);
+        }
+        Self(Sandbox::start(settings))
     }
 
     fn get(&self) -> Result<&Sandbox, Failure> {

@@ -279,13 +279,17 @@ impl Store {
         if let Some(scratch) = self.scratch.get() {
             return Ok(scratch);
         }
+        // Held until the result is in its place: of two threads, the second finds what the first made.
+        let _one_at_a_time = disk::lock(&self.root.join("locks/store"), 1, Sharing::Exclusive)?;
+        if let Some(scratch) = self.scratch.get() {
+            return Ok(scratch);
+        }
         let made = self.make_scratch()?;
         Ok(self.scratch.get_or_init(|| made))
     }
 
     fn make_scratch(&self) -> Result<Scratch, StoreError> {
         let tmp = self.root.join("tmp");
-        let _one_at_a_time = disk::lock(&self.root.join("locks/store"), 1, Sharing::Exclusive)?;
         remove_leftovers(&tmp)?;
         Self::make_use_files(&self.root)?;
         let number = next_number();

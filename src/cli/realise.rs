@@ -286,7 +286,7 @@ pub(super) fn watched<T: Send>(display: &Display<'_>, stop: &Stop, work: impl Fn
 }
 
 /// The first signal asks the run to stop; the second one ends the process, and with it every
-/// sandbox.
+/// sandbox. Signals that are ignored already stay so: that is how `nohup` and shells ask for it.
 pub(super) fn stop_on_signals() -> Result<Arc<Stop>, Trouble> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let cannot = |error: std::io::Error| {
@@ -294,13 +294,25 @@ pub(super) fn stop_on_signals() -> Result<Arc<Stop>, Trouble> {
         Trouble::new(Exit::Environment, "jtwbuild::environment::signals", message, None)
     };
     let stop = Arc::new(Stop::default());
+    let ignored = ignored_signals();
     for signal in [SIGINT, SIGTERM, SIGHUP] {
+        if ignored & (1 << (signal - 1)) != 0 {
+            continue;
+        }
         // The order matters: the second signal finds the flag set by the first.
         signal_hook::flag::register_conditional_shutdown(signal, Exit::Interrupted as i32, stop.shared())
             .map_err(cannot)?;
         signal_hook::flag::register(signal, stop.shared()).map_err(cannot)?;
     }
     Ok(stop)
+}
+
+/// A bit for each signal that this process ignores, the lowest for signal 1; none if the kernel does
+/// not say.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 pub(super) fn exit(run: &Run, stop: &Stop) -> Option<Exit> {
