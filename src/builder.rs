@@ -1,6 +1,8 @@
 //! `LocalBuilder`: does what derivations say, on this machine: fetches, runs sandboxes, composes
 //! trees.
 
+pub mod machine;
+
 mod inputs;
 mod packages;
 mod site;
@@ -36,14 +38,11 @@ pub struct AnySandbox(Result<Sandbox, SandboxError>);
 
 impl AnySandbox {
     /// Starts the sandbox. It forks this process: best done while that is small.
-    /// `JTWBUILD_SCRATCH_MEMORY`, in MiB, says how much one builder may keep in memory as files.
-    pub fn start() -> Self {
-        let mut settings = crate::sandbox::Settings::default();
-        let given = std::env::var("JTWBUILD_SCRATCH_MEMORY").ok();
-        if let Some(mib) = given.and_then(|text| text.parse::<u64>().ok()) {
-            settings.scratch = mib.saturating_mul(1 << 20);
-        }
-        Self(Sandbox::start(settings))
+    /// `scratch` is how many bytes one builder may keep in memory as files, if not as many as usual.
+    pub fn start(scratch: Option<u64>) -> Self {
+        let usual = crate::sandbox::Settings::default();
+        let scratch = scratch.unwrap_or(usual.scratch);
+        Self(Sandbox::start(crate::sandbox::Settings { scratch, ..usual }))
     }
 
     fn get(&self) -> Result<&Sandbox, Failure> {
@@ -135,7 +134,8 @@ impl LocalBuilder<'_> {
 
     fn run(&self, job: &Job<'_>, request: &Request) -> Result<Report, Failure> {
         let log = job.layer.log().map_err(|error| machine_trouble(&error))?;
-        self.sandbox.get()?.run(request, self.store, &log, job.stop.flag())
+        let result = self.sandbox.get()?.run(request, self.store, &log, job.stop.flag());
+        result.map_err(|failure| machine::judged(failure, &request.limits))
     }
 
     fn stage(&self) -> Result<Staging, Failure> {

@@ -80,7 +80,7 @@ impl Subject {
         let sleep = std::process::id() * 100 + number % 100;
         let universe = TestUniverse::buildable(&shapes(sleep))?;
         let marks = Marks::new(&universe, format!("sleep\0{sleep}\0"));
-        Some(Self { universe, marks, scratch: if number % 2 == 0 { "1" } else { "1000" } })
+        Some(Self { universe, marks, scratch: if number.is_multiple_of(2) { "1" } else { "1000" } })
     }
 
     /// The program, with a word on its command line by which all its processes are known.

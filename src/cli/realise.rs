@@ -14,6 +14,7 @@ use super::progress::{Display, Loudness};
 use super::roots::{self, CommandRoot};
 use super::trouble::{Exit, Trouble};
 use super::{Global, Realise, render, shortcut, summary};
+use crate::builder::machine::most_builders;
 use crate::builder::{AnySandbox, LocalBuilder};
 use crate::derivation::{BuildKey, Kind};
 use crate::fetch::Fetcher;
@@ -116,7 +117,7 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
             return Ok(code);
         }
     }
-    let sandbox = sandbox.unwrap_or_else(AnySandbox::start);
+    let sandbox = sandbox.unwrap_or_else(start_sandbox);
     let mut loaded = Loaded::read(&verb.universe, Pinning::Complete)?;
     let (plan, pins) = loaded.plan(&verb.universe)?;
     let target = verb.output.clone().unwrap_or_else(|| loaded.output());
@@ -197,7 +198,12 @@ pub(super) fn realise_plan(
     let scrutiny = if verb.paranoid { Scrutiny::Full } else { Scrutiny::Quick };
     let builder = LocalBuilder { store, pins, fetcher, sandbox, scrutiny };
     let display = Display::new(plan, loudness(global));
-    let jobs = verb.jobs.map_or_else(processors, usize::from);
+    let wanted = verb.jobs.map_or_else(processors, usize::from);
+    let jobs = most_builders().map_or(wanted, |most| wanted.min(most));
+    if jobs < wanted && !global.quiet {
+        let what = "the limit of open files (`ulimit -n`) allows no more";
+        render::note(&format!("{jobs} nodes at a time instead of {wanted}: {what}"));
+    }
     let settings = Settings { jobs, retry_failed: verb.retry_failed, retries: verb.retry };
     let world = Place { plan, store, facts };
     let run = watched(&display, stop, || realise(&world, &builder, &display, stop, settings));
@@ -214,6 +220,12 @@ pub(super) fn loudness(global: &Global) -> Loudness {
         (_, true) => Loudness::Verbose,
         _ => Loudness::Normal,
     }
+}
+
+/// Starts the sandbox with what the environment says of it.
+pub(super) fn start_sandbox() -> AnySandbox {
+    let mib = std::env::var("JTWBUILD_SCRATCH_MEMORY").ok().and_then(|text| text.parse::<u64>().ok());
+    AnySandbox::start(mib.map(|mib| mib.saturating_mul(1 << 20)))
 }
 
 /// Everything on the command line and around it that decides what the run reads.

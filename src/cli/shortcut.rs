@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use super::realise::{Command, NodeLine, exit, realise_plan, stop_on_signals, tell};
+use super::realise::{Command, NodeLine, exit, realise_plan, start_sandbox, stop_on_signals, tell};
 use super::trouble::Trouble;
 use super::{render, roots, summary};
 use crate::builder::AnySandbox;
@@ -44,7 +44,7 @@ pub(super) fn run(
     if changes.is_empty() {
         return nothing_to_do(command, &memo, is_fresh);
     }
-    let sandbox: &AnySandbox = sandbox.insert(AnySandbox::start());
+    let sandbox: &AnySandbox = sandbox.insert(start_sandbox());
     let Some(mut table) = command.place.table(&memo) else { return Ok(None) };
     let changes = changes.iter().map(|at| &memo.watched.sources[*at]);
     let changes: Vec<(&Source, TreeHash)> = changes.map(|source| (source, source.tree)).collect();

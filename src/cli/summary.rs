@@ -133,7 +133,9 @@ fn hint(failure: &Failure) -> Option<&'static str> {
         Failure::BuilderExit { .. } | Failure::BuilderSignal { .. } | Failure::MissingOutput { .. } => {
             "the failure is remembered; after a change outside the recipe, `--retry-failed` tries again"
         }
-        Failure::HashMismatch { .. } => "the bytes at this place are not those of the recipe: check both",
+        Failure::HashMismatch { .. } => {
+            "the bytes at this place are not those of the recipe: check both; `--retry-failed` tries again"
+        }
         Failure::FetchFailed { .. } => "check the network and the mirror, then run the same command",
         Failure::Offline { .. } => "run without `--offline` once",
         Failure::TimeOut { .. } => {

@@ -28,12 +28,16 @@ pub(super) fn plan(planner: &mut Planner<'_>) -> Result<(), PlanError> {
 fn order(universe: &Universe) -> Result<Vec<usize>, PlanError> {
     let inputs: usize = universe.nodes.iter().map(|node| node.inputs.len()).sum();
     let mut graph = DiGraph::<(), (), u32>::with_capacity(universe.nodes.len(), inputs);
-    for _ in &universe.nodes {
-        graph.add_node(());
+    // By name, so that the order in which nodes are written down is in no plan.
+    let mut by_name: Vec<usize> = (0..universe.nodes.len()).collect();
+    by_name.sort_unstable_by_key(|index| &universe.nodes[*index].name);
+    let mut place = vec![NodeIndex::end(); by_name.len()];
+    for index in &by_name {
+        place[*index] = graph.add_node(());
     }
-    for (index, node) in universe.nodes.iter().enumerate() {
-        for input in &node.inputs {
-            graph.add_edge(NodeIndex::new(index), NodeIndex::new(input.node), ());
+    for index in &by_name {
+        for input in sorted_inputs(universe, &universe.nodes[*index]) {
+            graph.add_edge(place[*index], place[input], ());
         }
     }
     // Components come with those that they point to first: here, inputs before users.
@@ -41,19 +45,27 @@ fn order(universe: &Universe) -> Result<Vec<usize>, PlanError> {
     let is_circle =
         |component: &Vec<NodeIndex>| component.len() > 1 || graph.contains_edge(component[0], component[0]);
     if let Some(circle) = components.iter().find(|component| is_circle(component)) {
-        return Err(circle_error(universe, circle));
+        let circle: Vec<usize> = circle.iter().map(|node| by_name[node.index()]).collect();
+        return Err(circle_error(universe, &circle));
     }
-    Ok(components.into_iter().flatten().map(NodeIndex::index).collect())
+    Ok(components.into_iter().flatten().map(|node| by_name[node.index()]).collect())
+}
+
+/// The positions of a node's inputs, by name.
+fn sorted_inputs(universe: &Universe, node: &Node) -> Vec<usize> {
+    let mut inputs: Vec<usize> = node.inputs.iter().map(|input| input.node).collect();
+    inputs.sort_unstable_by_key(|input| &universe.nodes[*input].name);
+    inputs
 }
 
 /// Shows one way around, from the first node of the file that is on it.
-fn circle_error(universe: &Universe, circle: &[NodeIndex]) -> PlanError {
-    let start = circle.iter().map(|node| node.index()).min().unwrap_or_default();
+fn circle_error(universe: &Universe, circle: &[usize]) -> PlanError {
+    let start = circle.iter().copied().min().unwrap_or_default();
     let mut way = vec![start];
     loop {
         let here = way.last().copied().unwrap_or(start);
         let next = universe.nodes[here].inputs.iter().map(|input| input.node);
-        let mut next = next.filter(|node| circle.contains(&NodeIndex::new(*node)));
+        let mut next = next.filter(|node| circle.contains(node));
         let Some(next) = next.next() else { break };
         if let Some(at) = way.iter().position(|seen| *seen == next) {
             way.drain(..at);
@@ -104,9 +116,10 @@ fn plan_node(
         },
         Mount::Overlay { at: recipe.out.to_string(), layers: Vec::new(), capture: Some(OUT.into()) },
     ];
-    for input in &node.inputs {
-        let id = planned[input.node].expect("inputs are planned first");
-        let name = planner.evaluation.universe.nodes[input.node].name.as_str();
+    let universe = planner.evaluation.universe;
+    for input in sorted_inputs(universe, node) {
+        let id = planned[input].expect("inputs are planned first");
+        let name = universe.nodes[input].name.as_str();
         let tree = layer(&mut inputs, name, Input::Node(id));
         mounts.push(Mount::ReadOnly { at: format!("{}/{name}", recipe.inputs), tree });
     }
@@ -135,7 +148,8 @@ fn plan_node(
         ..recipe.limits
     };
     let request = Request { mounts, stages: in_sequence(vec![argv], recipe.workdir.as_str()), env, limits };
-    let outputs = node.outputs.iter().map(ToString::to_string).collect();
+    let mut outputs: Vec<String> = node.outputs.iter().map(ToString::to_string).collect();
+    outputs.sort_unstable();
     let action = Action::Script(derivation::Script { request, outputs });
     Ok(planner.plan.add(Derivation::new(Kind::Node, name.into(), &action, inputs)))
 }

@@ -348,7 +348,8 @@ fn damaged_memos_cost_time_and_nothing_else() {
         std::fs::write(&damaged, &bytes[..bytes.len() - 1]).unwrap();
         universe.write("one", &format!("{step} y"));
         let again = universe.run("realise universe.toml --json").success();
-        assert_eq!(of_nodes(again.outcomes())[1], "node/second built", "{}", damaged.display());
+        let nodes = of_nodes(again.outcomes());
+        assert!(nodes.contains(&"node/second built".to_owned()), "{}: {nodes:?}", damaged.display());
         let again = universe.run("realise universe.toml --json").success();
         assert!(again.outcomes().iter().all(|(_, outcome)| outcome == "reused"), "{again}");
     }

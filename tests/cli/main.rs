@@ -12,6 +12,8 @@ mod failures;
 mod machine;
 mod output;
 mod stopping;
+mod terminals;
+mod verdicts;
 mod verify;
 
 /// Two nodes, the second of which needs the first.

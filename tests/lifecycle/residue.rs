@@ -57,10 +57,7 @@ fn groups() -> Vec<String> {
 /// Names of scratch directories, without the lock files beside them.
 pub fn scratch(universe: &TestUniverse) -> Vec<String> {
     let leftovers = universe.leftovers();
-    leftovers
-        .into_iter()
-        .filter(|name| !Path::new(name).extension().is_some_and(|end| end == "lock"))
-        .collect()
+    leftovers.into_iter().filter(|name| Path::new(name).extension().is_none_or(|end| end != "lock")).collect()
 }
 
 /// Hashes every file of the pool and every tree of the store, reads every layer, and gives how many
