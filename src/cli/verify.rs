@@ -14,10 +14,9 @@ use serde::Serialize;
 
 use self::repair::Mended;
 use super::load::open_store;
-use super::realise::stop_on_signals;
+use super::realise::{start_sandbox, stop_on_signals};
 use super::trouble::{Exit, Trouble};
 use super::{Global, Verify, render};
-use crate::builder::AnySandbox;
 use crate::derivation::build_key;
 use crate::store::Store;
 use crate::store::verify::{Counters, Finding, Verified, Watch, verify};
@@ -58,7 +57,7 @@ pub(super) fn run(global: &Global, verb: &Verify) -> Result<ExitCode, Trouble> {
     let store = open_store(global)?;
     let stop = stop_on_signals()?;
     // It forks, which is best done before there are other threads.
-    let sandbox = verb.universe.as_ref().map(|_| AnySandbox::start());
+    let sandbox = verb.universe.as_ref().map(|_| start_sandbox());
     let counters = Counters::default();
     let verified = watched(global, &counters, || look(&store, &counters, stop.flag()))?;
     if verified.stopped {

@@ -149,6 +149,8 @@ fn covered_by(failure: &Failure) -> &'static str {
         Failure::Machine { .. } => "machine",
         // Layers that meet are a matter of packages: tests/sandbox.rs has two that differ.
         Failure::Overlap { .. } => "elsewhere",
+        // Module `verify` damages an input and looks at what is said of it.
+        Failure::Damaged { .. } => "elsewhere",
         // `stopping` stops runs; a stopped node is `not-decided` and has no failure.
         Failure::Cancelled => "elsewhere",
         // Nobody knows how to provoke one: tests/lifecycle_scheduler.rs has a builder that panics.
