@@ -200,6 +200,8 @@ fn a_small_tree_of_which_nothing_is_known_is_lost_and_its_successor_is_told() {
     let (id, aside) = &lost.layers[0];
     let text = fs::read_to_string(aside.join("layer.json")).unwrap();
     fs::create_dir(scene.store.layer_path(id)).unwrap();
+    fs::write(scene.store.layer_path(id).join("layer.json"), &text).unwrap();
+    assert_eq!(lost.successor(&scene.store), None, "the same tree");
     let other = text.replace(&scene.small.to_hex(), &scene.big.to_hex());
     fs::write(scene.store.layer_path(id).join("layer.json"), other).unwrap();
     assert_eq!(lost.successor(&scene.store), Some(scene.big));
@@ -257,4 +259,16 @@ fn layers_and_caches_are_made_good() {
         );
         assert_sound(&scene);
     }
+}
+
+#[test]
+fn what_harms_nothing_is_left_as_it_is() {
+    let scene = Scene::new();
+    replace(&scene.in_big("lib/f7"), b"file 7 of 30");
+    fs::write(scene.path("trees/mine"), "x").unwrap();
+    let before = everything(&scene);
+    let (_, told) = mend(&scene);
+    assert_eq!(told, [""; 0]);
+    assert_eq!(everything(&scene), before);
+    assert_eq!(quarantined(&scene), [""; 0]);
 }
