@@ -11,6 +11,7 @@
 //! without anything, and no other process. What it adds on top of a captured overlay is read back
 //! by the engine, through a descriptor, after its last process is gone.
 
+pub mod ground;
 pub mod layers;
 pub mod support;
 

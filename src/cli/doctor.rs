@@ -16,6 +16,7 @@ const ROOMY: u64 = 4 << 30;
 pub(super) fn run(global: &Global, verb: &Doctor) -> Result<ExitCode, Trouble> {
     let mut checks = probe();
     checks.push(store(global));
+    checks.extend(store_path(global).ok().and_then(|path| crate::sandbox::ground::check(&path)));
     checks.push(mirror());
     let is_ready = checks.iter().all(|check| check.state != State::Missing);
     let text = if verb.json { json(&checks, is_ready) } else { table(&checks, is_ready) };

@@ -54,6 +54,12 @@ pub fn main(control: &UnixStream, ids: (Uid, Gid)) -> i32 {
 }
 
 fn prepare(job: &Job, ids: (Uid, Gid)) -> Result<(Vec<std::os::fd::OwnedFd>, SignalFd), root::Refused> {
+    // What follows sets the largest process number and signals every process that there is: of the
+    // whole machine, were this not the first process of its own namespace.
+    if nix::unistd::getpid() != Pid::from_raw(1) {
+        let step = "a process namespace".to_owned();
+        return Err(root::Refused { step, errno: Errno::EPERM, detail: String::new() });
+    }
     let results = root::assemble(job, ids)?;
     let finish = || {
         let null = nix::fcntl::open("/dev/null", nix::fcntl::OFlag::O_RDONLY, nix::sys::stat::Mode::empty())?;
