@@ -122,6 +122,7 @@ pub fn attacks() -> Vec<Attack> {
             let path = text("/proc");
             call!(UMOUNT, at(&path), 2).map(drop)
         }),
+        attack!("unshare-nothing", "ask for a new namespace of no kind", Refused(DENIED), unshare(0)),
         attack!("unshare-user", "make a user namespace", Refused(&[EPERM, ENOSPC]), unshare(0x1000_0000)),
         attack!("unshare-mount", "make a mount namespace", Refused(DENIED), unshare(0x2_0000)),
         attack!("unshare-pid", "make a process namespace", Refused(DENIED), unshare(0x2000_0000)),
