@@ -129,6 +129,10 @@ pub struct Realise {
     /// Try a builder that fails up to N more times. One that then succeeds is marked as flaky.
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub retry: u32,
+    /// Wait at most so long for another process that builds a node; then the node counts as failed
+    /// because of this machine. Default: as long as it takes.
+    #[arg(long, value_name = "SECONDS")]
+    pub wait_timeout: Option<u64>,
     /// Read every byte of what nodes are built from before it is used.
     #[arg(long)]
     pub paranoid: bool,

@@ -13,12 +13,14 @@ mod trouble;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::derivation::{BuildKey, Derivation, NodeId};
 use crate::outcome::{Failure, Outcome};
 use crate::plan::Plan;
 use crate::store::facts::Facts;
 use crate::store::layer::LayerDraft;
+use crate::store::lock::Holder;
 use crate::store::tree::TreeHash;
 use crate::store::{Store, StoreError};
 
@@ -50,8 +52,8 @@ pub trait Progress: Sync {
     fn started(&self, _node: NodeId) {}
     /// A running node has come this far, in bytes or steps of its own.
     fn advanced(&self, _node: NodeId, _what: &str, _done: u64, _total: Option<u64>) {}
-    /// A node is being built by the process with this id, which is waited for.
-    fn waiting(&self, _node: NodeId, _process: u32) {}
+    /// A node is being built by another process, which is waited for.
+    fn waiting(&self, _node: NodeId, _holder: Holder) {}
     /// A node is decided.
     fn decided(&self, _node: NodeId, _report: &NodeReport) {}
 }
@@ -98,11 +100,13 @@ pub struct Settings {
     pub retry_failed: bool,
     /// How many more times a builder that fails is tried at once.
     pub retries: u32,
+    /// How long another process that builds a node is waited for; without it, to its end.
+    pub wait: Option<Duration>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { jobs: 1, retry_failed: false, retries: 0 }
+        Self { jobs: 1, retry_failed: false, retries: 0, wait: None }
     }
 }
 

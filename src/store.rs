@@ -22,6 +22,7 @@ pub mod facts;
 pub mod gc;
 pub mod key;
 pub mod layer;
+pub mod lock;
 mod pool;
 mod quarantine;
 pub mod roots;
@@ -38,7 +39,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use thiserror::Error;
 
 use self::disk::{RangeLock, Sharing};
-use self::key::BuildKey;
 use self::staging::Staging;
 use self::tree::{BlobHash, Tree, TreeError, TreeHash};
 use self::uses::Uses;
@@ -142,10 +142,6 @@ impl Drop for Unfinished<'_> {
         let _ = disk::remove_file(self.0);
     }
 }
-
-/// The lock of one build key, held while its node is decided.
-#[derive(Debug)]
-pub struct BuildLock(#[allow(dead_code, reason = "held for its drop")] RangeLock);
 
 impl Store {
     /// Opens the store at `root`, making it when it is missing. A store of a newer format, or a
@@ -294,7 +290,7 @@ impl Store {
         Self::make_use_files(&self.root)?;
         let number = next_number();
         let directory = tmp.join(format!("{}-{number}", std::process::id()));
-        let alive = disk::lock(&directory.with_extension("lock"), 0, Sharing::Exclusive)?;
+        let alive = disk::lock_named(&directory.with_extension("lock"))?;
         let own = OwnDirectory { directory, _alive: alive };
         disk::remove_tree(&own.directory)?;
         disk::make_private_directory(&own.directory)?;
@@ -325,22 +321,6 @@ impl Store {
         disk::write_all(&mut file, &draft, bytes)?;
         disk::rename_over(&draft, path)
     }
-
-    /// Waits until nobody else decides this key, and holds it. `waiting` is told, once, the
-    /// process that has it.
-    pub fn lock_build(&self, key: &BuildKey, waiting: &mut dyn FnMut(u32)) -> Result<BuildLock, StoreError> {
-        let path = self.root.join("locks/builds");
-        let (offset, note) = lock_place(key);
-        let held = match disk::try_lock(&path, offset, Sharing::Exclusive)? {
-            Some(lock) => lock,
-            None => {
-                waiting(disk::read_note(&path, note));
-                disk::lock(&path, offset, Sharing::Exclusive)?
-            }
-        };
-        disk::write_note(&held, note, &std::process::id().to_le_bytes());
-        Ok(BuildLock(held))
-    }
 }
 
 /// What the collector is about to remove begins with this, below `tmp/`.
@@ -358,7 +338,7 @@ impl Store {
             let path = entry.path();
             let lock = path.with_extension("lock");
             let is_lock = path == lock;
-            if !is_lock && (!disk::exists(&lock) || disk::try_lock(&lock, 0, Sharing::Exclusive)?.is_some()) {
+            if !is_lock && (!disk::exists(&lock) || disk::try_lock_named(&lock)?.is_some()) {
                 found.push(path);
             }
         }
@@ -367,7 +347,7 @@ impl Store {
     }
 
     /// Removes what processes that are gone have left below `tmp/`.
-    fn clean_scratch(&self) -> Result<(), StoreError> {
+    pub fn clean_scratch(&self) -> Result<(), StoreError> {
         let _one_at_a_time = disk::lock(&self.root.join("locks/store"), 1, Sharing::Exclusive)?;
         remove_leftovers(&self.root.join("tmp"))
     }
@@ -382,7 +362,7 @@ fn remove_leftovers(tmp: &Path) -> Result<(), StoreError> {
             // The collector removes these, this one or the next.
             continue;
         }
-        if disk::try_lock(&lock, 0, Sharing::Exclusive)?.is_some() {
+        if disk::try_lock_named(&lock)?.is_some() {
             disk::remove_tree(&path.with_extension(""))?;
             disk::remove_file(&lock)?;
         }
@@ -394,15 +374,6 @@ fn remove_leftovers(tmp: &Path) -> Result<(), StoreError> {
 fn next_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-/// The byte that stands for a key in the lock file, far beyond its end, and the place near its
-/// start where the holder leaves its process id.
-fn lock_place(key: &BuildKey) -> (i64, u64) {
-    let bytes = key.as_bytes();
-    let word = u64::from_le_bytes(bytes[..8].try_into().expect("a key has 32 bytes"));
-    let offset = i64::try_from(word >> 2).expect("62 bits fit") | (1 << 40);
-    (offset, (word & 0xffff) * 4)
 }
 
 #[cfg(test)]

@@ -197,11 +197,12 @@ fn second_holder_of_a_build_lock_is_told_whom_it_waits_for() {
     let directory = tempfile::tempdir().unwrap();
     let (first, second) = (open(directory.path()), open(directory.path()));
     let key = BuildKey::from_bytes([3; 32]);
-    let held = first.lock_build(&key, &mut |_| unreachable!("nobody else has it")).unwrap();
+    let held = first.lock_build(&key, &mut |_| unreachable!("nobody else has it")).unwrap().unwrap();
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| {
-            second.lock_build(&key, &mut |pid| tell.send(pid).unwrap()).unwrap();
+            let mut wait = |holder: jtwbuild::store::lock::Holder| tell.send(holder.process).is_ok();
+            assert!(second.lock_build(&key, &mut wait).unwrap().unwrap().was_waited_for);
         });
         assert_eq!(told.recv().unwrap(), std::process::id());
         assert!(!waiter.is_finished());

@@ -12,6 +12,7 @@ use crate::derivation::NodeId;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::realise::{NodeReport, Progress};
+use crate::store::lock::Holder;
 
 /// Without a terminal, a run that says nothing for this long says what it is doing.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -175,11 +176,13 @@ impl Progress for Display<'_> {
         });
     }
 
-    fn waiting(&self, node: NodeId, process: u32) {
+    fn waiting(&self, node: NodeId, Holder { process, seconds }: Holder) {
         if self.loudness != Loudness::Quiet {
             let mut state = self.state();
-            let line =
-                format!("waiting for {}: process {process} is building it", self.plan.derivation(node).id());
+            let line = format!(
+                "waiting for {}: process {process} has been building it for {seconds} s",
+                self.plan.derivation(node).id()
+            );
             self.say(&mut state, &line);
         }
     }

@@ -204,7 +204,12 @@ pub(super) fn realise_plan(
         let what = "the limit of open files (`ulimit -n`) allows no more";
         render::note(&format!("{jobs} nodes at a time instead of {wanted}: {what}"));
     }
-    let settings = Settings { jobs, retry_failed: verb.retry_failed, retries: verb.retry };
+    let settings = Settings {
+        jobs,
+        retry_failed: verb.retry_failed,
+        retries: verb.retry,
+        wait: verb.wait_timeout.map(Duration::from_secs),
+    };
     let world = Place { plan, store, facts };
     let run = watched(&display, stop, || realise(&world, &builder, &display, stop, settings));
     display.finish();

@@ -9,6 +9,7 @@ use crate::derivation::{BuildKey, Derivation, NodeId};
 use crate::outcome::{Failure, Outcome};
 use crate::store::facts::Fact;
 use crate::store::layer::{LayerDraft, LayerRecord, Status};
+use crate::store::lock::{BuildLock, Holder};
 use crate::store::tree::TreeHash;
 use crate::store::{Store, StoreError};
 
@@ -86,11 +87,17 @@ impl Decider<'_> {
         found: &Outcome,
     ) -> Result<NodeReport, StoreError> {
         let derivation = self.place.plan.derivation(node);
-        let _lock =
-            self.place.store.lock_build(build, &mut |process| self.progress.waiting(node, process))?;
+        let lock = match self.lock(node, build)? {
+            Ok(lock) => lock,
+            Err(report) => return Ok(report),
+        };
         // Whoever held the lock may have decided it.
         if let Some(report) = self.look_up(derivation, build, found)? {
             return Ok(report);
+        }
+        if lock.was_waited_for {
+            // It has not: it failed or was killed. What it left goes now, or with the next run.
+            let _ = self.place.store.clean_scratch();
         }
         let layer = self.place.store.draft_layer(&Store::layer_id(derivation.kind.word(), build))?;
         let (begun, started) = (Instant::now(), SystemTime::now());
@@ -111,6 +118,28 @@ impl Decider<'_> {
             document: derivation.document(trees),
         };
         finish(result, layer, &record)
+    }
+
+    /// Waits for whoever decides the same, as long as there is patience; else the report of that.
+    fn lock(&self, node: NodeId, build: &BuildKey) -> Result<Result<BuildLock, NodeReport>, StoreError> {
+        let begun = Instant::now();
+        let mut told = None;
+        let lock = self.place.store.lock_build(build, &mut |holder| {
+            if told.is_none_or(|told: Holder| told.process != holder.process) {
+                self.progress.waiting(node, holder);
+            }
+            told = Some(holder);
+            let is_over = self.settings.wait.is_some_and(|wait| begun.elapsed() >= wait);
+            !is_over && !self.stop.is_requested()
+        })?;
+        Ok(lock.ok_or_else(|| match told {
+            Some(holder) if !self.stop.is_requested() => {
+                let reason = format!("it has been building this for {} s", holder.seconds);
+                let what = format!("process {}", holder.process);
+                NodeReport::without_output(Outcome::Failed(Failure::Machine { what, reason }))
+            }
+            _ => NodeReport::without_output(Outcome::NotDecided { because: None }),
+        }))
     }
 
     /// Runs the builder, again when it fails and that is asked for. Also gives how often it failed

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::{NodeReport, Progress};
 use crate::derivation::NodeId;
 use crate::outcome::Failure;
+use crate::store::lock::Holder;
 
 /// Does `work`; a panic in it is a failure of jtwbuild itself.
 ///
@@ -38,8 +39,8 @@ impl Progress for Shielded<'_> {
         drop(contained(|| self.0.advanced(node, what, done, total)));
     }
 
-    fn waiting(&self, node: NodeId, process: u32) {
-        drop(contained(|| self.0.waiting(node, process)));
+    fn waiting(&self, node: NodeId, holder: Holder) {
+        drop(contained(|| self.0.waiting(node, holder)));
     }
 
     fn decided(&self, node: NodeId, report: &NodeReport) {

@@ -30,7 +30,8 @@ pub use self::file::{
 };
 pub use self::flush::{sync, sync_directory, sync_file_system};
 pub use self::lock::{
-    LockFile, RangeLock, Sharing, free_space, lock, open_lock, read_note, try_lock, write_note,
+    LockFile, RangeLock, Sharing, free_space, lock, lock_named, open_lock, read_note, try_lock,
+    try_lock_named, write_note,
 };
 pub use self::names::{
     Metadata, exchange, exists, link, link_new, list, make_directories, make_directory,

@@ -19,7 +19,7 @@ use super::{Store, StoreError};
 pub type Id = [u8; 32];
 
 /// The kernel goes through all locks of a file to add one, so they are spread over so many files.
-const FILES: usize = 64;
+const FILES: usize = 16;
 
 /// The lock files, opened as they are needed, and what is held in them.
 #[derive(Debug)]
@@ -173,7 +173,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let open = || Store::open(&directory.path().join("store")).unwrap();
         let (user, other, collector) = (open(), open(), Condemner::new(&open()));
-        let (used, unused) = ([1; 32], [65; 32]);
+        let (used, unused) = ([1; 32], [17; 32]);
         user.hold(&used).unwrap();
         user.hold(&used).unwrap();
         other.hold(&used).unwrap();

@@ -1,42 +1,10 @@
 //! `gc` and `roots` with the real program, beside real builders.
 
 use std::fs;
-use std::path::PathBuf;
 
 use crate::TWO_NODES;
 use crate::support::{TestUniverse, eventually, skip};
-
-/// A node that says `token` on its command line and waits in its sandbox until it is let go.
-fn waiting(token: &str) -> String {
-    TWO_NODES.replace(
-        "echo hello > $out/hello",
-        &format!("mkfifo /tmp/go; : {token}; read word < /tmp/go; echo $word > $out/hello"),
-    )
-}
-
-/// A word that no other process of this machine has.
-fn token(name: &str) -> String {
-    format!("{name}-{}", std::process::id())
-}
-
-/// The pipe that a builder with this word reads from, seen from outside, once it is there.
-fn pipe_of(token: &str) -> Vec<PathBuf> {
-    let pipes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
-        let process = entry.ok()?.path();
-        let line = fs::read(process.join("cmdline")).ok()?;
-        let pipe = process.join("root/tmp/go");
-        (String::from_utf8_lossy(&line).contains(token) && pipe.exists()).then_some(pipe)
-    });
-    pipes.collect()
-}
-
-/// Lets all builders go that wait with this word.
-fn let_go(token: &str) {
-    eventually("a builder waits at its pipe", || !pipe_of(token).is_empty());
-    let pipe = pipe_of(token).swap_remove(0);
-    // The shell may not have opened its end yet; then this waits for it.
-    fs::write(pipe, "hello\n").unwrap();
-}
+use crate::waiting::{let_go, pipes_of, token, universe_that_waits};
 
 /// Whether every output of the run is there.
 fn has_outputs(universe: &TestUniverse, json: &serde_json::Value) -> bool {
@@ -109,7 +77,7 @@ fn a_run_after_everything_was_collected_builds_each_node_once() {
 #[test]
 fn a_collector_beside_a_running_build_takes_nothing_that_it_needs() {
     let token = token("collected");
-    let Some(universe) = TestUniverse::buildable(&waiting(&token)) else { return };
+    let Some(universe) = TestUniverse::buildable(&universe_that_waits(&token)) else { return };
     // Garbage from before: another state of the universe.
     universe.write("before.toml", &TWO_NODES.replace("echo hello", "echo before"));
     fs::copy(universe.path("universe.lock"), universe.path("before.lock")).unwrap();
@@ -119,7 +87,7 @@ fn a_collector_beside_a_running_build_takes_nothing_that_it_needs() {
     let garbage = universe.trees();
     let mut running = universe.start("realise universe.toml --json");
     running.wait_for("building node/greeting");
-    eventually("the builder waits", || !pipe_of(&token).is_empty());
+    eventually("the builder waits", || !pipes_of(&token).is_empty());
     // The base is in use: it is the builder's root. The other outputs go, and nobody waits.
     let report = universe.run("gc --json").success().json();
     assert_eq!(report["kinds"]["tree"]["count"], 2, "{report:#}");

@@ -9,12 +9,14 @@ mod bad_input;
 mod builds;
 mod collecting;
 mod failures;
+mod locks;
 mod machine;
 mod output;
 mod stopping;
 mod terminals;
 mod verdicts;
 mod verify;
+mod waiting;
 
 /// Two nodes, the second of which needs the first.
 const TWO_NODES: &str = r#"

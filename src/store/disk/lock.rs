@@ -1,7 +1,7 @@
 //! Locks that the kernel holds, on ranges of bytes of lock files, and the notes in these files.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -50,6 +50,39 @@ pub fn lock(path: &Path, offset: i64, sharing: Sharing) -> Result<RangeLock, Sto
             Err(Errno::EINTR) => {}
             Err(error) => return errno("lock", path, Err(error)),
         }
+    }
+}
+
+/// Locks a lock file that its holder removes, waiting for whoever has it. Only the holder may remove
+/// the file, before it lets go.
+pub fn lock_named(path: &Path) -> Result<RangeLock, StoreError> {
+    loop {
+        let lock = lock(path, 0, Sharing::Exclusive)?;
+        if is_named(&lock.file, path)? {
+            return Ok(lock);
+        }
+    }
+}
+
+/// Tries the same. `Ok(None)`: somebody else holds it.
+pub fn try_lock_named(path: &Path) -> Result<Option<RangeLock>, StoreError> {
+    loop {
+        match try_lock(path, 0, Sharing::Exclusive)? {
+            None => return Ok(None),
+            Some(lock) if is_named(&lock.file, path)? => return Ok(Some(lock)),
+            Some(_) => {}
+        }
+    }
+}
+
+/// Whether the name still stands for this very file: between opening and locking it, the holder may
+/// have removed it, and somebody else may have made another one.
+fn is_named(file: &File, path: &Path) -> Result<bool, StoreError> {
+    let open = io("read", path, file.metadata())?;
+    match std::fs::symlink_metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (open.dev(), open.ino())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => io("read", path, Err(error)),
     }
 }
 
@@ -119,14 +152,12 @@ pub fn write_note(lock: &RangeLock, offset: u64, bytes: &[u8]) {
     let _ = lock.file.write_at(bytes, offset);
 }
 
-/// The process id that [`write_note`] left at `offset`; 0 when there is none.
-pub fn read_note(path: &Path, offset: u64) -> u32 {
+/// What [`write_note`] left at `offset`, if anything.
+pub fn read_note<const N: usize>(path: &Path, offset: u64) -> Option<[u8; N]> {
     use std::os::unix::fs::FileExt;
-    let mut bytes = [0; 4];
-    match File::open(path).and_then(|file| file.read_exact_at(&mut bytes, offset)) {
-        Ok(()) => u32::from_le_bytes(bytes),
-        Err(_) => 0,
-    }
+    let mut bytes = [0; N];
+    File::open(path).and_then(|file| file.read_exact_at(&mut bytes, offset)).ok()?;
+    Some(bytes)
 }
 
 /// Bytes that are free for us on the file system of `path`, if it can tell.
