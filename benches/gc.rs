@@ -36,7 +36,7 @@ fn main() {
     let begun = cpu();
     collect(&store, &Options::default(), &mut |event| {
         if let Event::Removing(_) = event {
-            decided = seconds(cpu() - begun);
+            decided = cpu() - begun;
         }
     })
     .expect("a collection");
@@ -53,7 +53,7 @@ fn main() {
     let floor = floor(directory.path(), dropped.len());
     let begun = cpu();
     let report = collect(&store, &Options::default(), &mut |_| {}).expect("a collection");
-    let removed = seconds(cpu() - begun);
+    let removed = cpu() - begun;
     let count: u64 = report.totals.values().map(|total| total.count).sum();
     println!(
         "removed {count} things: {:.0} ms; the same files in a plain loop: {:.0} ms; {:.2} ×",
@@ -112,7 +112,9 @@ fn floor(directory: &Path, count: usize) -> f64 {
     for name in ["trees", "layers", "files"] {
         fs::create_dir_all(store.join(name)).expect("a directory");
     }
-    (0..count).for_each(|number| drop(make(&store, number)));
+    for number in 0..count {
+        make(&store, number);
+    }
     let mut files = Vec::new();
     let mut directories = Vec::new();
     for number in 0..count {
@@ -132,15 +134,13 @@ fn floor(directory: &Path, count: usize) -> f64 {
     let begun = cpu();
     files.iter().for_each(|path| fs::remove_file(path).expect("a file"));
     directories.iter().for_each(|path| fs::remove_dir(path).expect("a directory"));
-    seconds(cpu() - begun)
+    cpu() - begun
 }
 
-fn cpu() -> Duration {
-    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("a clock").into()
-}
-
-fn seconds(time: Duration) -> f64 {
-    time.as_secs_f64()
+/// CPU time of this process, in seconds.
+fn cpu() -> f64 {
+    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("a clock");
+    Duration::from(time).as_secs_f64()
 }
 
 /// In KiB.

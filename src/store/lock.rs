@@ -51,7 +51,7 @@ impl Store {
             if let Some(held) = disk::try_lock(&path, offset, Sharing::Exclusive)? {
                 break held;
             }
-            if was_waited_for && !goes_on(holder(&disk::read_note(&path, note))) {
+            if was_waited_for && !goes_on(holder(disk::read_note(&path, note))) {
                 return Ok(None);
             }
             // The first time, the holder may not have left its note yet.
@@ -65,7 +65,7 @@ impl Store {
     }
 }
 
-fn holder(note: &Option<[u8; NOTE]>) -> Holder {
+fn holder(note: Option<[u8; NOTE]>) -> Holder {
     let Some(note) = note else { return Holder { process: 0, seconds: 0 } };
     let (process, since) = note.split_first_chunk::<4>().expect("a note is longer");
     let since = u64::from_le_bytes(*since.first_chunk().expect("eight bytes are left"));
