@@ -19,7 +19,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::disk::{self, RangeLock, Sharing};
+use super::disk::{self, RangeLock, Sharing, look};
 use super::key::BuildKey;
 use super::tree::TreeHash;
 use super::uses::Id;
@@ -256,7 +256,7 @@ impl Store {
     /// The root of that name, if there is one.
     pub fn root_named(&self, name: &str) -> Result<Option<Root>, RootError> {
         let path = self.roots().join(name);
-        match std::fs::symlink_metadata(&path) {
+        match look::symlink_metadata(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => {
                 return Err(RootError::Unreadable(StoreError::Io { operation: "read", path, source }));
@@ -340,7 +340,7 @@ impl Store {
         if let Ok(Some(root)) = self.root_named(name) {
             self.let_go(&root.keeps, &Keeps::default());
         }
-        let is_directory = std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
+        let is_directory = look::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
         if is_directory {
             disk::remove_tree(&path)?;
         } else {

@@ -6,6 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::RootReport;
+use crate::store::disk::look;
 use crate::store::roots::{About, Root, RootError};
 use crate::store::uses::Id;
 use crate::store::{Store, StoreError};
@@ -53,10 +54,10 @@ struct Look {
 
 fn look(store: &Store, name: &OsStr) -> Option<Look> {
     let path = store.root().join("roots").join(name);
-    let metadata = std::fs::symlink_metadata(&path).ok()?;
+    let metadata = look::symlink_metadata(&path).ok()?;
     let mut end = [0; 32];
     if let (true, Some(at)) = (metadata.is_file(), metadata.len().checked_sub(32)) {
-        std::fs::File::open(&path).and_then(|file| file.read_exact_at(&mut end, at)).ok()?;
+        look::open(&path).and_then(|file| file.read_exact_at(&mut end, at)).ok()?;
     }
     let changed = (metadata.ctime(), metadata.ctime_nsec());
     Some(Look { inode: metadata.ino(), length: metadata.len(), changed, end })
@@ -207,7 +208,7 @@ impl Marks {
 fn is_forlorn(about: Result<&About, &RootError>) -> bool {
     // Whoever may not look at it cannot say that it is gone.
     let is_gone = |path: &std::path::Path| {
-        std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+        look::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
     };
     about.is_ok_and(|about| about.universe.as_deref().is_some_and(is_gone))
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::inventory::{Condemned, Inventory, names, when_missing};
 use super::mark::{ById, Ids};
 use super::{Kind, Options};
+use crate::store::disk::look;
 use crate::store::tree::{BlobHash, TreeHash};
 use crate::store::uses::Id;
 use crate::store::{Store, StoreError, disk};
@@ -87,7 +88,7 @@ pub(super) fn each_link(path: &Path, visit: &mut dyn FnMut(u64)) -> Result<(), S
 
 /// The bytes of all files at and below `path`.
 pub(super) fn bytes_at(path: &Path) -> u64 {
-    let Ok(metadata) = std::fs::symlink_metadata(path) else { return 0 };
+    let Ok(metadata) = look::symlink_metadata(path) else { return 0 };
     if !metadata.is_dir() {
         return metadata.len();
     }
@@ -97,10 +98,10 @@ pub(super) fn bytes_at(path: &Path) -> u64 {
 
 /// When the thing at `path` was made, or let go of by a root, in nanoseconds since 1970.
 fn last_use(path: &Path) -> i128 {
-    std::fs::symlink_metadata(path).map_or(0, |metadata| nanoseconds(&metadata))
+    look::symlink_metadata(path).map_or(0, |metadata| nanoseconds(&metadata))
 }
 
-fn nanoseconds(metadata: &std::fs::Metadata) -> i128 {
+fn nanoseconds(metadata: &look::Metadata) -> i128 {
     i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec())
 }
 

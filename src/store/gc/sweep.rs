@@ -7,6 +7,7 @@ use super::inventory::{Condemned, Inventory, names, when_missing};
 use super::mark::{Ids, Marks};
 use super::measure::{Pooled, bytes_at, each_link, files_of, is_recent, place, pool};
 use super::{Event, Kind, Options, Report, Watch};
+use crate::store::disk::look;
 use crate::store::facts::Facts;
 use crate::store::tree::TreeHash;
 use crate::store::uses::Condemner;
@@ -179,8 +180,7 @@ impl Sweep<'_> {
                 }
                 let bytes = bytes_at(&path);
                 if !self.options.dry_run {
-                    let is_directory =
-                        std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
+                    let is_directory = look::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
                     if is_directory { disk::remove_tree(&path)? } else { disk::remove_file(&path)? }
                 }
                 self.report.add(kind, name, bytes);
@@ -193,7 +193,7 @@ impl Sweep<'_> {
 /// Removes a name from the pool if its file has no other. Nobody publishes a tree meanwhile.
 fn remove_unlinked(path: &Path) -> Result<bool, StoreError> {
     use std::os::unix::fs::MetadataExt;
-    let is_alone = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.nlink() == 1);
+    let is_alone = look::symlink_metadata(path).is_ok_and(|metadata| metadata.nlink() == 1);
     if is_alone {
         disk::remove_file(path)?;
     }
