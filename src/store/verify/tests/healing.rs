@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 use super::super::repair::{Remedy, Repaired, repair};
 use super::*;
+use crate::store::disk::faults::{self, Fault};
 
 fn no_network(_: &Sha256) -> Result<(), String> {
     Err("no network".into())
@@ -271,4 +272,40 @@ fn what_harms_nothing_is_left_as_it_is() {
     assert_eq!(told, [""; 0]);
     assert_eq!(everything(&scene), before);
     assert_eq!(quarantined(&scene), [""; 0]);
+}
+
+/// With `JTWBUILD_LONG=1` at every step, else at some.
+#[test]
+fn a_repair_that_breaks_off_loses_nothing_and_is_completed_by_the_next() {
+    let stride = if std::env::var_os("JTWBUILD_LONG").is_some() { 1 } else { 7 };
+    let (mut number, mut rounds) = (1, 0);
+    loop {
+        let scene = Scene::new();
+        let sound: Vec<PathBuf> = everything(&scene).into_keys().collect();
+        // A shared file that both trees need made good, and a tree of its own trouble.
+        fs::set_permissions(scene.in_big("shared"), fs::Permissions::from_mode(0o600)).unwrap();
+        fs::remove_file(scene.in_big("lib/f7")).unwrap();
+        fs::remove_file(scene.store.layer_path(&scene.big_layer).join("build.log")).unwrap();
+        let verified = scene.verify();
+        // From here on nothing is done any more, not even tidying up.
+        let dead = Fault::Fail(nix::errno::Errno::EIO);
+        let watch = faults::inject_from(scene.directory.path(), number, dead);
+        let broken = repair(&scene.store, &verified, &mut no_network);
+        let struck = watch.struck_at();
+        drop(watch);
+        if struck.is_none() {
+            broken.unwrap();
+            break;
+        }
+        // What is there by its name is sound or is the old, damaged thing; nothing is half of both.
+        let again = Store::open(scene.store.root()).map(Arc::new).unwrap();
+        let scene = Scene { store: again, ..scene };
+        let (repaired, _) = mend(&scene);
+        assert!(repaired.lost.is_empty(), "{struck:?}: {repaired:?}");
+        assert_sound(&scene);
+        assert_eq!(everything(&scene).into_keys().collect::<Vec<_>>(), sound, "{struck:?}");
+        (number, rounds) = (number + stride, rounds + 1);
+    }
+    println!("{rounds} repairs broken off, at most at step {number}");
+    assert!(rounds > 3);
 }
