@@ -318,8 +318,13 @@ impl Store {
     pub fn write_whole(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         let draft = self.scratch_path("whole")?;
         let mut file = disk::create_new(&draft)?;
-        disk::write_all(&mut file, &draft, bytes)?;
-        disk::rename_over(&draft, path)
+        let written =
+            disk::write_all(&mut file, &draft, bytes).and_then(|()| disk::rename_over(&draft, path));
+        if written.is_err() {
+            // What cannot be removed goes with the scratch directory.
+            let _ = disk::remove_file(&draft);
+        }
+        written
     }
 }
 

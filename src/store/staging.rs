@@ -89,9 +89,10 @@ impl Staging {
         let file = File { blob, size: bytes.len() as u64, executable };
         if !self.knows(&file)? {
             let path = self.fresh_path();
-            let mut draft = disk::create_new(&path)?;
-            disk::write_all(&mut draft, &path, bytes)?;
-            disk::finish_file(&draft, &path, executable)?;
+            write_draft(&path, |draft| {
+                disk::write_all(draft, &path, bytes)?;
+                disk::finish_file(draft, &path, executable)
+            })?;
             self.keep(&file, path)?;
         }
         Ok(file)
@@ -99,17 +100,18 @@ impl Staging {
 
     fn add_large(&self, head: &[u8], rest: &mut dyn Read, executable: bool) -> Result<File, StoreError> {
         let path = self.fresh_path();
-        let mut draft = disk::create_new(&path)?;
         let mut hasher = blake3::Hasher::new();
         let mut buffer = head.to_vec();
         let (mut size, mut count) = (0, head.len());
-        while count > 0 {
-            hasher.update(&buffer[..count]);
-            disk::write_all(&mut draft, &path, &buffer[..count])?;
-            size += count as u64;
-            count = disk::read_some(rest, &path, &mut buffer)?;
-        }
-        disk::finish_file(&draft, &path, executable)?;
+        write_draft(&path, |draft| {
+            while count > 0 {
+                hasher.update(&buffer[..count]);
+                disk::write_all(draft, &path, &buffer[..count])?;
+                size += count as u64;
+                count = disk::read_some(rest, &path, &mut buffer)?;
+            }
+            disk::finish_file(draft, &path, executable)
+        })?;
         let file = File { blob: BlobHash::from_bytes(*hasher.finalize().as_bytes()), size, executable };
         if self.knows(&file)? {
             disk::remove_file(&path)?;
@@ -341,6 +343,20 @@ impl Staging {
 /// Removes files that were on their way.
 fn forget(staged: &[(File, Staged)]) -> Result<(), StoreError> {
     staged.iter().try_for_each(|(_, Staged { path, .. })| disk::remove_file(path))
+}
+
+/// Makes the new file `path`, which does not stay where `write` fails: on a full disk it would take
+/// space as long as the process lives.
+fn write_draft(
+    path: &Path,
+    write: impl FnOnce(&mut disk::File) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let written = write(&mut disk::create_new(path)?);
+    if written.is_err() {
+        // What cannot be removed goes with the scratch directory.
+        let _ = disk::remove_file(path);
+    }
+    written
 }
 
 /// The tree that a directory of the host holds (or one file under its own name), without copying

@@ -132,6 +132,40 @@ fn store_of_a_newer_version_is_refused_by_name_and_not_touched() {
     assert_eq!(look(&root).unwrap(), Contents::whole());
 }
 
+#[test]
+fn facts_of_keys_that_begin_alike_are_not_confused() {
+    let directory = place();
+    let path = directory.path().join("facts");
+    let plan = |last: u8| {
+        let mut bytes = [7; 32];
+        bytes[31] = last;
+        bytes
+    };
+    let tree = TreeHash::from_bytes([1; 32]);
+    let fact = Fact { build: BuildKey::from_bytes(plan(1)), tree };
+    Facts::load(&path).remember(&PlanKey::from_bytes(plan(1)), fact).unwrap();
+    let facts = Facts::load(&path);
+    assert_eq!(facts.planned(&PlanKey::from_bytes(plan(1))), Some(fact));
+    assert_eq!(facts.planned(&PlanKey::from_bytes(plan(2))), None);
+    assert_eq!(facts.built(&BuildKey::from_bytes(plan(1))), Some(tree));
+    assert_eq!(facts.built(&BuildKey::from_bytes(plan(2))), None);
+}
+
+#[test]
+fn tree_whose_manifest_is_lost_and_whose_bytes_are_others_is_damaged() {
+    let directory = place();
+    let root = directory.path().join("store");
+    work(&root).unwrap();
+    for size in [Size::Small, Size::Large] {
+        let store = Store::open(&root).unwrap();
+        let hash = expected_once(size);
+        fs::write(store.tree_path(&hash).join("lib/text"), "other bytes").unwrap();
+        let _ = fs::remove_file(root.join("manifests").join(hash.to_hex()));
+        let error = store.tree(&hash).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    }
+}
+
 /// Each layer is a file of its own: one that cannot be read is told, and the others are as they were.
 #[test]
 fn record_that_cannot_be_read_is_damage_and_no_panic() {

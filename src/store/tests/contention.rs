@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::{Size, expected_once, files_of, look, place, put, rounds};
 use crate::store::Store;
-use crate::store::disk::{self, Sharing};
+use crate::store::disk::faults::{self, Errno, Fault};
+use crate::store::disk::{self, Operation, Sharing};
 
 const PLACE: &str = "JTWBUILD_TEST_PUT_IN";
 const PROCESSES: usize = 8;
@@ -43,6 +44,61 @@ fn start(directory: &Path) -> Child {
         .stdout(Stdio::null())
         .spawn()
         .unwrap()
+}
+
+/// What one store has in its scratch space, besides what [`Staging`](crate::store::staging::Staging)
+/// may have there while it lives.
+fn scratch_of(store: &Store) -> Vec<std::path::PathBuf> {
+    fs::read_dir(store.scratch().unwrap()).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn loser_of_a_race_succeeds_and_leaves_nothing_in_scratch() {
+    for size in [Size::Small, Size::Large] {
+        let directory = place();
+        let root = directory.path().join("store");
+        let [winner, loser] = [(); 2].map(|()| Arc::new(Store::open(&root).unwrap()));
+        let first = winner.clone();
+        let watch = faults::watch(loser.scratch().unwrap());
+        // Each file is made in four steps, the long one in five; then they are flushed.
+        let before = 4 * files_of(size).len() + usize::from(size == Size::Small);
+        watch.meanwhile(before + 1, move || assert_eq!(put(&first, size).unwrap(), expected_once(size)));
+        assert_eq!(put(&loser, size).unwrap(), expected_once(size));
+        assert!(watch.records().iter().any(|step| step.operation == Operation::RemoveDirectory));
+        drop(watch);
+        assert_eq!(scratch_of(&loser), Vec::<std::path::PathBuf>::new());
+        assert_eq!(scratch_of(&winner), Vec::<std::path::PathBuf>::new());
+        drop((winner, loser));
+        assert_eq!(look(&root).unwrap().trees, [expected_once(size)].into());
+    }
+}
+
+#[test]
+fn failed_publication_leaves_nothing_in_scratch_while_the_store_stays_open() {
+    for size in [Size::Small, Size::Large] {
+        let mut number = 0;
+        let mut goes_on = true;
+        while goes_on {
+            number += 1;
+            let directory = place();
+            let store = Arc::new(Store::open(&directory.path().join("store")).unwrap());
+            store.scratch().unwrap();
+            let watch = faults::inject(store.root(), number, Fault::Fail(Errno::EIO));
+            let done = put(&store, size);
+            goes_on = watch.has_struck();
+            let at = watch.struck_at();
+            drop(watch);
+            let is_removal =
+                |at: &Operation| matches!(at, Operation::RemoveFile | Operation::RemoveDirectory);
+            if at.as_ref().is_some_and(|(_, operation, _)| is_removal(operation)) {
+                continue;
+            }
+            assert_eq!(done.is_err(), goes_on, "{at:?}");
+            assert_eq!(scratch_of(&store), Vec::<std::path::PathBuf>::new(), "{at:?}");
+            assert_eq!(put(&store, size).unwrap(), expected_once(size), "{at:?}");
+        }
+        assert!(number > 20);
+    }
 }
 
 #[test]

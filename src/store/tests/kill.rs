@@ -63,6 +63,9 @@ fn killed_at_any_step_the_store_is_old_or_new() {
             if root.exists() {
                 let found = look(&root).unwrap_or_else(|wrong| panic!("{number} {step:?}: {wrong}"));
                 assert!(found.is_part_of(&Contents::whole()), "{number} {step:?}");
+                // Not flushed, but whole for every reader.
+                let cache = std::fs::read(root.join("plans/cache"));
+                assert!(cache.is_err() || cache.is_ok_and(|cache| cache == b"a cache"), "{number}");
             }
             work(&root).unwrap_or_else(|error| panic!("{number} {step:?}: not again: {error}"));
             assert_eq!(look(&root).unwrap(), Contents::whole());

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{place, rounds};
-use crate::store::{Store, disk};
+use crate::store::Store;
+use crate::store::disk::{self, faults};
 
 fn close(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
@@ -128,6 +129,28 @@ fn wide_directories_are_removed() {
     }
     disk::remove_tree(&top).unwrap();
     assert!(!disk::exists(&top));
+}
+
+/// The moment for it: the directory has been listed, and is entered next.
+#[test]
+fn directory_replaced_by_a_link_before_it_is_entered_leads_nowhere() {
+    let directory = place();
+    let (outside, top) = (directory.path().join("outside"), directory.path().join("top"));
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("precious"), "kept").unwrap();
+    fs::create_dir_all(top.join("a/below")).unwrap();
+    fs::write(top.join("file"), "x").unwrap();
+    let watch = faults::watch(&top);
+    let (spare, victim, target) = (directory.path().join("spare"), top.join("a"), outside.clone());
+    // Step 1 finds that the top is a directory, step 2 removes the file.
+    watch.meanwhile(2, move || {
+        fs::rename(&victim, &spare).unwrap();
+        symlink(&target, &victim).unwrap();
+    });
+    disk::remove_tree(&top).unwrap();
+    assert!(!disk::exists(&top));
+    assert!(directory.path().join("spare/below").exists(), "it was swapped in time");
+    assert_eq!(fs::read(outside.join("precious")).unwrap(), b"kept");
 }
 
 /// Somebody with access swaps a directory and a link to a precious place as fast as they can, while
