@@ -221,13 +221,21 @@ impl Staging {
 
     /// Makes the tree's directory at `draft`, flushed.
     fn draft(&self, tree: &Tree, staged: Vec<(File, Staged)>, draft: &Path) -> Result<(), StoreError> {
+        let made = self.make_draft(tree, &staged, draft);
+        if made.is_err() {
+            forget(&staged)?;
+        }
+        made
+    }
+
+    fn make_draft(&self, tree: &Tree, staged: &[(File, Staged)], draft: &Path) -> Result<(), StoreError> {
         let flush_each = tree.directory_count() < MANY;
         disk::make_directory(draft)?;
         {
             // From the moment that a file has no name but the pool's until the tree has one of its
             // own, the pool is not cleaned.
             let _pool = self.store.keep_pool()?;
-            self.pool(&staged)?;
+            self.pool(staged)?;
             self.fill(&Directory::open(draft)?, tree, draft, flush_each)?;
         }
         if flush_each { Ok(()) } else { self.flush_all() }
