@@ -44,6 +44,9 @@ use self::tree::{BlobHash, Tree, TreeError, TreeHash};
 use self::uses::Uses;
 use crate::source::Sha256;
 
+/// The byte of `locks/store` that is held while something appears directly below `tmp`.
+const SCRATCH: i64 = 1;
+
 /// The layout that this version reads and writes.
 const FORMAT: &str = "jtwbuild store 1\n";
 
@@ -183,6 +186,11 @@ impl Store {
         ] {
             disk::make_directories(&root.join(name))?;
         }
+        // Whoever looks for leftovers in `tmp` has the lock too, and so leaves the draft alone.
+        let _one_at_a_time = disk::lock(&root.join("locks/store"), SCRATCH, Sharing::Exclusive)?;
+        if disk::exists(format) {
+            return Ok(());
+        }
         Self::make_use_files(root)?;
         let draft = root.join(format!("tmp/format-{}-{}", std::process::id(), next_number()));
         let _unfinished = Unfinished(&draft);
@@ -276,7 +284,7 @@ impl Store {
             return Ok(scratch);
         }
         // Held until the result is in its place: of two threads, the second finds what the first made.
-        let _one_at_a_time = disk::lock(&self.root.join("locks/store"), 1, Sharing::Exclusive)?;
+        let _one_at_a_time = disk::lock(&self.root.join("locks/store"), SCRATCH, Sharing::Exclusive)?;
         if let Some(scratch) = self.scratch.get() {
             return Ok(scratch);
         }
@@ -353,7 +361,7 @@ impl Store {
 
     /// Removes what processes that are gone have left below `tmp/`.
     pub fn clean_scratch(&self) -> Result<(), StoreError> {
-        let _one_at_a_time = disk::lock(&self.root.join("locks/store"), 1, Sharing::Exclusive)?;
+        let _one_at_a_time = disk::lock(&self.root.join("locks/store"), SCRATCH, Sharing::Exclusive)?;
         remove_leftovers(&self.root.join("tmp"))
     }
 }

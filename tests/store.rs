@@ -209,3 +209,19 @@ fn second_holder_of_a_build_lock_is_told_whom_it_waits_for() {
         drop(held);
     });
 }
+
+#[test]
+fn a_store_can_be_made_by_many_at_once() {
+    for _ in 0..20 {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("store");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let store = Store::open(&root).unwrap();
+                    store.scratch_path("x").unwrap();
+                });
+            }
+        });
+    }
+}

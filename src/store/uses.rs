@@ -72,10 +72,14 @@ impl Uses {
 impl Store {
     /// Makes the lock files, so that a collector on a full disk finds them.
     pub(super) fn make_use_files(root: &Path) -> Result<(), StoreError> {
-        if disk::exists(&file_path(&root.join("locks"), FILES - 1)) {
+        // Single ones come to be when they are needed, so one does not tell of the others.
+        let is_one = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b"uses-");
+        let locks = root.join("locks");
+        let there = disk::list(&locks)?.iter().filter(|entry| is_one(&entry.file_name())).count();
+        if there >= FILES {
             return Ok(());
         }
-        (0..FILES).try_for_each(|number| LockFile::open(&file_path(&root.join("locks"), number)).map(drop))
+        (0..FILES).try_for_each(|number| LockFile::open(&file_path(&locks, number)).map(drop))
     }
 
     /// From now on, and as long as this store is open, the thing is not collected, if it is there or
@@ -185,6 +189,16 @@ mod tests {
         drop(other);
         assert!(removed(&used));
         open().hold(&used).unwrap();
+    }
+
+    #[test]
+    fn all_lock_files_are_made_wherever_the_first_one_was() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("store")).unwrap();
+        let locks = store.root().join("locks");
+        (0..FILES - 1).for_each(|number| std::fs::remove_file(file_path(&locks, number)).unwrap());
+        Store::make_use_files(store.root()).unwrap();
+        assert!((0..FILES).all(|number| disk::exists(&file_path(&locks, number))));
     }
 
     #[test]
