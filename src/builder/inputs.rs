@@ -32,7 +32,10 @@ impl LocalBuilder<'_> {
         }
         std::thread::scope(|scope| {
             let look = || large.into_iter().try_for_each(|input| self.check(input));
-            let looking = scope.spawn(look);
+            // Without a thread to be had, one after the other.
+            let Ok(looking) = std::thread::Builder::new().spawn_scoped(scope, look.clone()) else {
+                return look().and_then(|()| work());
+            };
             let worked = work();
             match looking.join() {
                 Ok(looked) => looked.and(worked),

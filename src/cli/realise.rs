@@ -282,7 +282,8 @@ pub(super) fn watched<T: Send>(display: &Display<'_>, stop: &Stop, work: impl Fn
     const PATIENCE: Duration = Duration::from_millis(500);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let heart = scope.spawn(|| {
+        // A run that nobody speaks of is still a run: there may be no thread to be had.
+        let heart = std::thread::Builder::new().spawn_scoped(scope, || {
             let (mut asked, mut is_told) = (None, false);
             while !done.load(Ordering::Relaxed) {
                 std::thread::park_timeout(GLANCE);
@@ -297,7 +298,9 @@ pub(super) fn watched<T: Send>(display: &Display<'_>, stop: &Stop, work: impl Fn
         });
         let result = work();
         done.store(true, Ordering::Relaxed);
-        heart.thread().unpark();
+        if let Ok(heart) = &heart {
+            heart.thread().unpark();
+        }
         result
     })
 }

@@ -189,7 +189,8 @@ fn watched<T: Send>(global: &Global, counters: &Counters, work: impl FnOnce() ->
     });
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let eye = scope.spawn(|| {
+        // Without a thread to be had, nothing is shown.
+        let eye = std::thread::Builder::new().spawn_scoped(scope, || {
             let mut spoken = Instant::now();
             while !done.load(Ordering::Relaxed) {
                 std::thread::park_timeout(GLANCE);
@@ -208,7 +209,9 @@ fn watched<T: Send>(global: &Global, counters: &Counters, work: impl FnOnce() ->
         });
         let result = work();
         done.store(true, Ordering::Relaxed);
-        eye.thread().unpark();
+        if let Ok(eye) = &eye {
+            eye.thread().unpark();
+        }
         if let Some(bar) = &bar {
             bar.finish_and_clear();
         }

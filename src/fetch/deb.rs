@@ -60,24 +60,29 @@ pub fn base(
         *results[index].lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(result);
     };
     rayon::in_place_scope(|unpackers| {
-        std::thread::scope(|downloaders| {
-            for _ in 0..DOWNLOADS.min(debs.len()) {
-                downloaders.spawn(|| {
-                    while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        if failed.load(Ordering::Relaxed) || stop.load(Ordering::Relaxed) {
-                            return;
-                        }
-                        let (deb, settle) = (&debs[index], &settle);
-                        match download(deb) {
-                            Ok(path) => {
-                                unpackers
-                                    .spawn(move |_| settle(index, unpack_one(deb, &path, staging, drop)));
-                            }
-                            Err(failure) => settle(index, Err(failure)),
-                        }
+        let download_some = || {
+            while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if failed.load(Ordering::Relaxed) || stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                let (deb, settle) = (&debs[index], &settle);
+                match download(deb) {
+                    Ok(path) => {
+                        unpackers.spawn(move |_| settle(index, unpack_one(deb, &path, staging, drop)));
                     }
-                });
+                    Err(failure) => settle(index, Err(failure)),
+                }
             }
+        };
+        std::thread::scope(|downloaders| {
+            // This thread is one of them. There may be no other to be had.
+            for _ in 1..DOWNLOADS.min(debs.len()) {
+                let thread = std::thread::Builder::new();
+                if thread.spawn_scoped(downloaders, download_some).is_err() {
+                    break;
+                }
+            }
+            download_some();
         });
     });
 

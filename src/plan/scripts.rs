@@ -10,6 +10,9 @@ use crate::request::{Layer, Limits, Mount, Request};
 use crate::universe::Universe;
 use crate::universe::node::{Node, NodeSource, Run};
 
+/// Steps of a circle that an error shows in the file; its message names all of them.
+const MAX_STEPS: usize = 20;
+
 /// Plans the user's nodes, inputs first. Nodes that need each other in a circle are an error.
 pub(super) fn plan(planner: &mut Planner<'_>) -> Result<(), PlanError> {
     let universe = planner.evaluation.universe;
@@ -74,17 +77,28 @@ fn circle_error(universe: &Universe, circle: &[usize]) -> PlanError {
         }
         way.push(next);
     }
-    let names: Vec<&str> = way.iter().map(|index| universe.nodes[*index].name.as_str()).collect();
-    let message = format!("nodes need each other in a circle: {}", names.join(" → "));
-    let span = universe.nodes[way[0]].span;
+    let name = |index: usize| universe.nodes[index].name.as_str();
+    let names: Vec<&str> = way.iter().map(|index| name(*index)).collect();
+    let whole = format!("nodes need each other in a circle: {}", names.join(" → "));
     let help = "an input must not need the node that it is an input of".to_owned();
-    PlanError::Source(universe.error_at(
-        span,
+    let mut error = universe.error_at(
+        universe.nodes[way[0]].span,
         "jtwbuild::universe::circle",
-        message,
-        "part of the circle",
+        whole,
+        "this node is on the circle",
         Some(help),
-    ))
+    );
+    // Each step of the way, where it is written down, as far as that is in the same file.
+    let steps = way.windows(2).filter_map(|step| {
+        let input = universe.nodes[step[0]].inputs.iter().find(|input| input.node == step[1])?;
+        (input.span.file == universe.nodes[way[0]].span.file).then_some(())?;
+        let message = format!("`{}` needs `{}`", name(step[0]), name(step[1]));
+        let label = "a step of the circle";
+        Some(universe.error_at(input.span, "jtwbuild::universe::circle", message, label, None))
+    });
+    error.problems.extend(steps.flat_map(|step| step.problems).take(MAX_STEPS));
+    error.omitted = (way.len() - 1).saturating_sub(MAX_STEPS);
+    PlanError::Source(error)
 }
 
 fn plan_node(

@@ -81,6 +81,11 @@ pub fn of(facts: &Facts, trouble: &Trouble) -> String {
                 memory disk): start jtwbuild where it is one"
             .to_owned();
     }
+    if trouble.errno == Errno::EAGAIN {
+        return "This user, or this container, may have no more processes: `ulimit -u`, or the container's \
+                `pids` limit, has to be higher"
+            .to_owned();
+    }
     if is_refusal {
         return "A security module or a `chroot` around this process forbids it.".to_owned();
     }
