@@ -8,6 +8,8 @@
 mod decide;
 mod panic;
 mod schedule;
+#[cfg(test)]
+mod tests;
 mod trouble;
 
 use std::path::PathBuf;
