@@ -300,7 +300,7 @@ fn said(universe: &TestUniverse) -> (Option<i32>, serde_json::Value, String) {
 fn memos(universe: &TestUniverse) -> Vec<std::path::PathBuf> {
     let files = std::fs::read_dir(universe.path("store/plans")).unwrap();
     let files = files.map(|file| file.unwrap().path());
-    files.filter(|path| path.file_name().is_some_and(|name| name != "facts")).collect()
+    files.filter(|path| path.is_file() && path.file_name().is_some_and(|name| name != "facts")).collect()
 }
 
 #[test]

@@ -114,13 +114,14 @@ fn full_disk_in_the_middle_of_two_hundred_nodes_leaves_the_rest_open_and_resume_
         return skip("no user namespaces, or no `unshare` of util-linux");
     }
     let script = "mv store seeded; mkdir store
-        mount -t tmpfs -o size=64m tmpfs store
+        mount -t tmpfs -o size=264m tmpfs store
         cp -a seeded/. store/
+        head -c 209715200 /dev/zero > store/taken
         code=0; $jtwbuild realise universe.toml -j 2 --json > first || code=$?
         echo $code
         grep -l '\"status\": \"failure\"' store/layers/*/layer.json | wc -l
         ls store/tmp | wc -l
-        mount -o remount,size=400m store
+        rm store/taken
         $jtwbuild realise universe.toml -j 2 --json > second
         echo $?";
     let ended = universe.run_in_namespaces("realise universe.toml -j 2", script);
