@@ -30,13 +30,11 @@ impl Sweep<'_> {
         let mut links: HashMap<u64, u64> = HashMap::new();
         let mut left: Ids = std::mem::take(&mut inventory.trees);
         let of = inventory.condemned.len();
+        let mut trash = Vec::new();
         for (number, batch) in inventory.condemned.chunks(BATCH).enumerate() {
             (self.watch)(Event::Removing(batch));
             let gone = self.batch(batch)?;
-            if self.marks.is_unclear() {
-                return Ok(());
-            }
-            for (condemned, trash) in gone {
+            for (condemned, place_in_tmp) in gone {
                 if condemned.kind == Kind::Tree {
                     left.remove(&condemned.id);
                     if self.options.dry_run {
@@ -45,16 +43,30 @@ impl Sweep<'_> {
                         })?;
                     }
                 }
-                if let Some(trash) = trash {
-                    disk::remove_tree(&trash)?;
-                }
+                trash.extend(place_in_tmp);
+            }
+            if self.marks.is_unclear() {
+                return self.empty(&trash);
             }
             (self.watch)(Event::Removed { done: (number * BATCH + batch.len()).min(of), of });
         }
+        self.empty(&trash)?;
         self.manifests(&left)?;
         self.files(&links, &left)?;
         self.caches(&left)?;
         self.for_people()
+    }
+
+    /// Removes what has no name any more. The names are flushed first: after a power cut one of them
+    /// might be back otherwise, with half of its content.
+    fn empty(&self, trash: &[PathBuf]) -> Result<(), StoreError> {
+        if trash.is_empty() {
+            return Ok(());
+        }
+        for directory in ["layers", "trees"] {
+            disk::sync_directory(&self.store.root().join(directory))?;
+        }
+        trash.iter().try_for_each(|path| disk::remove_tree(path))
     }
 
     /// Takes the names of a batch away. What went, and where its content is now.
