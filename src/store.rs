@@ -368,6 +368,7 @@ impl Store {
 
 /// Removes the directories below `tmp` whose processes are gone.
 fn remove_leftovers(tmp: &Path) -> Result<(), StoreError> {
+    let mut is_flushed = false;
     for entry in disk::list(tmp)? {
         let path = entry.path();
         let lock = path.with_extension("lock");
@@ -376,6 +377,11 @@ fn remove_leftovers(tmp: &Path) -> Result<(), StoreError> {
             continue;
         }
         if disk::try_lock_named(&lock)?.is_some() {
+            if !is_flushed {
+                // A replaced layer may be there whose process did not come to flush its name.
+                disk::sync_directory(&tmp.with_file_name("layers"))?;
+                is_flushed = true;
+            }
             disk::remove_tree(&path.with_extension(""))?;
             disk::remove_file(&lock)?;
         }

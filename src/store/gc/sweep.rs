@@ -33,8 +33,7 @@ impl Sweep<'_> {
         let mut trash = Vec::new();
         for (number, batch) in inventory.condemned.chunks(BATCH).enumerate() {
             (self.watch)(Event::Removing(batch));
-            let gone = self.batch(batch)?;
-            for (condemned, place_in_tmp) in gone {
+            for condemned in self.batch(batch, &mut trash)? {
                 if condemned.kind == Kind::Tree {
                     left.remove(&condemned.id);
                     if self.options.dry_run {
@@ -43,37 +42,33 @@ impl Sweep<'_> {
                         })?;
                     }
                 }
-                trash.extend(place_in_tmp);
             }
             if self.marks.is_unclear() {
-                return self.empty(&trash);
+                return self.empty(&mut trash);
             }
             (self.watch)(Event::Removed { done: (number * BATCH + batch.len()).min(of), of });
         }
-        self.empty(&trash)?;
+        self.empty(&mut trash)?;
         self.manifests(&left)?;
         self.files(&links, &left)?;
         self.caches(&left)?;
         self.for_people()
     }
 
-    /// Removes what has no name any more. The names are flushed first: after a power cut one of them
-    /// might be back otherwise, with half of its content.
-    fn empty(&self, trash: &[PathBuf]) -> Result<(), StoreError> {
-        if trash.is_empty() {
-            return Ok(());
+    /// Removes what has no name any more.
+    fn empty(&self, trash: &mut Vec<PathBuf>) -> Result<(), StoreError> {
+        if !trash.is_empty() {
+            flush_names(self.store)?;
         }
-        for directory in ["layers", "trees"] {
-            disk::sync_directory(&self.store.root().join(directory))?;
-        }
-        trash.iter().try_for_each(|path| disk::remove_tree(path))
+        trash.drain(..).try_for_each(|path| disk::remove_tree(&path))
     }
 
-    /// Takes the names of a batch away. What went, and where its content is now.
+    /// Takes the names of a batch away, and adds the places of their content to `trash`. What went.
     fn batch<'b>(
         &mut self,
         batch: &'b [Condemned],
-    ) -> Result<Vec<(&'b Condemned, Option<PathBuf>)>, StoreError> {
+        trash: &mut Vec<PathBuf>,
+    ) -> Result<Vec<&'b Condemned>, StoreError> {
         let condemner = Condemner::new(self.store);
         let _roots = self.store.lock_roots()?;
         self.marks.refresh(self.store)?;
@@ -84,11 +79,20 @@ impl Sweep<'_> {
         for condemned in batch.iter().filter(|condemned| !self.marks.keep(&condemned.id)) {
             let path = place(self.store, condemned);
             let bytes = if condemned.kind == Kind::Tree { 0 } else { bytes_at(&path) };
-            let taken = condemner.unless_used(&condemned.id, || self.take_away(condemned, &path))?;
-            match taken {
-                Some(trash) => {
+            let take = || condemner.unless_used(&condemned.id, || self.take_away(condemned, &path));
+            let taken = match take() {
+                Err(error) if error.is_no_space() && !trash.is_empty() => {
+                    // The disk is so full that `tmp/` cannot grow by a name: first there has to be room.
+                    self.empty(trash)?;
+                    take()
+                }
+                other => other,
+            };
+            match taken? {
+                Some(place_in_tmp) => {
                     self.report.add(condemned.kind, condemned.name.as_str(), bytes);
-                    gone.push((condemned, trash));
+                    trash.extend(place_in_tmp);
+                    gone.push(condemned);
                 }
                 None => self.report.in_use += 1,
             }
@@ -202,6 +206,12 @@ impl Sweep<'_> {
     }
 }
 
+/// Makes sure that names which went stay away. To be done before their content is removed: after a power
+/// cut one of them might be back otherwise, with half of its content.
+fn flush_names(store: &Store) -> Result<(), StoreError> {
+    ["layers", "trees"].iter().try_for_each(|name| disk::sync_directory(&store.root().join(name)))
+}
+
 /// Removes a name from the pool if its file has no other. Nobody publishes a tree meanwhile.
 fn remove_unlinked(path: &Path) -> Result<bool, StoreError> {
     use std::os::unix::fs::MetadataExt;
@@ -214,7 +224,12 @@ fn remove_unlinked(path: &Path) -> Result<bool, StoreError> {
 
 /// Scratch of processes that are gone.
 pub(super) fn leftovers(store: &Store, options: &Options, report: &mut Report) -> Result<(), StoreError> {
-    for path in store.leftovers()? {
+    let found = store.leftovers()?;
+    if !options.dry_run && found.iter().any(|path| is_collected(path)) {
+        // Who left them may not have come to it.
+        flush_names(store)?;
+    }
+    for path in found {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let bytes = bytes_at(&path);
         report.add(Kind::Leftover, name, bytes);

@@ -133,3 +133,29 @@ fn power_cut_while_garbage_is_collected_leaves_no_name_without_its_content() {
     assert!(without.len() < records.len());
     assert!(check(directory.path(), &without, Model::Weakest, 6, &Contents::default()).is_err());
 }
+
+/// The same where the first collector was ended between names and content, and a second one went on.
+#[test]
+fn power_cut_while_a_second_collector_ends_the_work_of_the_first_leaves_no_name_without_its_content() {
+    let is_flush =
+        |step: &Record| step.operation == Operation::FlushDirectory && step.site.contains("gc/sweep.rs");
+    let (_, records) = collected();
+    let flush = records.iter().find(|step| is_flush(step)).expect("names are flushed").number;
+    let directory = place();
+    let watch = faults::inject(directory.path(), flush, Fault::Fail(Errno::EIO));
+    work(&directory.path().join("store")).unwrap();
+    let store = Store::open(&directory.path().join("store")).unwrap();
+    collect(&store, &Options::default(), &mut |_| {}).unwrap_err();
+    let report = collect(&store, &Options::default(), &mut |_| {}).unwrap();
+    assert!(watch.has_struck() && report.totals[&Kind::Leftover].count > 1, "{report:?}");
+    let records = watch.records();
+    drop(watch);
+    for model in [Model::Ordered, Model::Weakest] {
+        let checked = check(directory.path(), &records, model, rounds(6), &Contents::default());
+        let states = checked.unwrap_or_else(|wrong| panic!("{wrong}")).states;
+        println!("{model:?}, with a second collector: {} steps, {states} states", records.len());
+    }
+    let without: Vec<_> = records.iter().filter(|step| !is_flush(step)).cloned().collect();
+    assert!(without.len() < records.len());
+    assert!(check(directory.path(), &without, Model::Weakest, 6, &Contents::default()).is_err());
+}

@@ -4,8 +4,10 @@ use std::process::Command;
 
 use super::fixture::{Made, Scene};
 use crate::store::Store;
+use crate::store::disk::Operation;
 use crate::store::disk::faults::{self, Errno, Fault};
-use crate::store::gc::{Options, collect};
+use crate::store::gc::{Kind, Options, collect};
+use crate::store::is_collected;
 
 /// What a child process is told.
 const STORE: &str = "JTWBUILD_TEST_COLLECT_STORE";
@@ -62,6 +64,32 @@ fn every_step_of_the_collector_may_fail() {
         }
         drop(watch);
         check(&scene, &made, &format!("step {step} of {steps} failed"));
+    }
+}
+
+/// `tmp/` cannot take one more name until something there is gone.
+#[test]
+fn a_disk_too_full_for_a_rename_has_what_went_before_removed_first() {
+    let (watched, _) = scene();
+    let watch = faults::watch(&watched.path(""));
+    watched.collect(&Options::default());
+    let is_taken = |path: &std::path::Path| path.parent() == Some(&watched.path("tmp")) && is_collected(path);
+    let renames: Vec<usize> = watch
+        .records()
+        .iter()
+        .filter(|step| step.operation == Operation::RenameNew && is_taken(&step.path))
+        .map(|step| step.number)
+        .collect();
+    drop(watch);
+    assert!(renames.len() > 2, "{renames:?}");
+    for step in &renames[1..] {
+        let (scene, made) = scene();
+        let watch = faults::inject(&scene.path(""), *step, Fault::Fail(Errno::ENOSPC));
+        let report = scene.collect(&Options::default());
+        assert!(watch.has_struck(), "{step}");
+        drop(watch);
+        assert_eq!(report.totals[&Kind::Tree].count, 2, "{step}");
+        check(&scene, &made, &format!("no room at step {step}"));
     }
 }
 
