@@ -4,6 +4,7 @@
 pub mod machine;
 
 mod inputs;
+mod opam;
 mod packages;
 mod site;
 
@@ -64,6 +65,7 @@ impl Builder for LocalBuilder<'_> {
             Action::Base(base) => self.base(job, base),
             Action::Script(script) => self.script(job, script),
             Action::Build(build) => self.package(job, build),
+            Action::Opam(build) => self.opam(job, build),
             Action::Tools(tools) => self.tools(job, tools),
             Action::Jtw(jtw) => self.jtw(job, jtw),
             Action::Assembly(assembly) => self.assembly(job, assembly),

@@ -5,6 +5,7 @@
 //! plan keys as names it gives the plan key, with tree hashes the build key. The same value is
 //! what the builder consumes and what `layer.json` keeps.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -106,6 +107,8 @@ pub enum Action {
     Script(Script),
     /// Build a package and install it under the prefix.
     Build(Build),
+    /// Build a package as its opam file says, and install it under the prefix.
+    Opam(OpamBuild),
     /// Build the toplevel worker and collect the standard library's artifacts.
     Tools(Tools),
     /// Make the browser artifacts of one package layer.
@@ -138,7 +141,7 @@ pub struct Base {
     pub prefix: Option<String>,
     /// Commands run in the unpacked base.
     pub setup: Vec<Vec<String>>,
-    pub env: std::collections::BTreeMap<String, String>,
+    pub env: BTreeMap<String, String>,
     pub limits: Limits,
 }
 
@@ -173,6 +176,55 @@ pub struct Build {
     pub findlib: Vec<String>,
 }
 
+/// See [`Action::Opam`]. What its commands are is found out when it is realised, because variables
+/// that dependencies define are part of their outputs.
+///
+/// The tree is what the run adds at the prefix, with what `<package>.install` says and, at
+/// [`CONFIG_DIRECTORY`], `<package>.config`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpamBuild {
+    pub package: String,
+    pub version: String,
+    /// What building reads of the opam file, printed in one normal form.
+    pub file: String,
+    /// Every global variable that is defined: those of the platform, `jobs`, `make`, …
+    pub variables: BTreeMap<String, String>,
+    /// All packages of the closure, each behind its own dependencies.
+    pub present: Vec<Present>,
+    /// Mounts (`/`, then the prefix with the layers of `present` captured as [`OUT`], then the working
+    /// directory captured whole as [`WORK`]), the fixed part of the environment, and limits. No
+    /// stages: they come from `file`.
+    pub request: Request<Slot>,
+    /// Where packages are installed, and where this one is built.
+    pub prefix: String,
+    pub workdir: String,
+    /// The unpacked archive of the opam file's `url`; absent: an empty working directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Slot>,
+    /// Files put into the working directory, with their paths below it: extra sources and what lies
+    /// beside the opam file. Each slot is a tree of one file.
+    pub extra: Vec<(String, Slot)>,
+    /// Raised when jtwbuild itself makes something else of the same inputs.
+    pub revision: u32,
+}
+
+/// A package that is there while another one is built.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Present {
+    pub package: String,
+    pub version: String,
+    /// Whether the package that is built names it itself (`depends` or `depopts`).
+    pub direct: bool,
+    /// What it installed.
+    pub layer: Slot,
+    /// Its `setenv`: the field's value in normal form; absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub setenv: Option<String>,
+}
+
+/// Below the prefix: where `<package>.config` files are kept, as opam keeps them in its switches.
+pub const CONFIG_DIRECTORY: &str = ".opam-switch/config";
+
 /// See [`Action::Tools`]. The request captures the working directory as [`OUT`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tools {
@@ -201,7 +253,7 @@ pub struct Jtw {
     /// The compiler and its options.
     pub command: Vec<String>,
     pub effects: Effects,
-    pub env: std::collections::BTreeMap<String, String>,
+    pub env: BTreeMap<String, String>,
     pub limits: Limits,
     /// Raised when jtwbuild itself makes something else of the same inputs.
     pub revision: u32,

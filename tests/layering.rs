@@ -55,7 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("recipe", &["toml_reader", "diagnostic", "name", "path", "version", "source", "request", "package"]),
-    ("opam", &["diagnostic", "version", "package"]),
+    ("opam", &["diagnostic", "name", "path", "version", "package"]),
     ("lock", &["toml_reader", "diagnostic", "name", "path", "version", "source"]),
     ("pins", &["name", "path", "source", "outcome", "recipe", "lock", "store"]),
     (
@@ -105,7 +105,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "builder",
         &[
             "source",
+            "diagnostic",
+            "path",
+            "version",
             "findlib",
+            "opam",
             "install",
             "request",
             "outcome",
