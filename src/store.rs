@@ -50,6 +50,10 @@ const SCRATCH: i64 = 1;
 /// The layout that this version reads and writes.
 const FORMAT: &str = "jtwbuild store 1\n";
 
+/// The directories that every store has. `quarantine` comes to be when it is needed.
+const DIRECTORIES: [&str; 10] =
+    ["files", "trees", "manifests", "layers", "archives", "plans", "roots", "interrupted", "locks", "tmp"];
+
 /// Trouble with the store, always with the operation and the path that met it.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -172,18 +176,7 @@ impl Store {
     }
 
     fn create(root: &Path, format: &Path) -> Result<(), StoreError> {
-        for name in [
-            "files",
-            "trees",
-            "manifests",
-            "layers",
-            "archives",
-            "plans",
-            "roots",
-            "interrupted",
-            "locks",
-            "tmp",
-        ] {
+        for name in DIRECTORIES {
             disk::make_directories(&root.join(name))?;
         }
         // Whoever looks for leftovers in `tmp` has the lock too, and so leaves the draft alone.
@@ -316,7 +309,8 @@ impl Store {
     }
 
     /// Makes the names of published trees and layers survive a power cut. A name that is lost before
-    /// costs one more build, nothing else, so this is done once a run.
+    /// costs one more build, nothing else, so this is done once a run. The collector does it too, so
+    /// that names which went stay away.
     pub fn flush_names(&self) -> Result<(), StoreError> {
         disk::sync_directory(&self.root.join("trees"))?;
         disk::sync_directory(&self.root.join("layers"))

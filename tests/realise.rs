@@ -1,34 +1,23 @@
 //! The scheduler with a real store and builders that write real trees: what runs, what does not,
 //! and in which order.
 
-use std::collections::BTreeMap;
+mod scheduler;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use jtwbuild::derivation::{Action, Derivation, Input, Kind, NodeId, OUT, Script};
+use jtwbuild::derivation::{Derivation, Kind, NodeId};
 use jtwbuild::outcome::{Failure, Outcome};
 use jtwbuild::plan::Plan;
 use jtwbuild::realise::{Builder, Job, Place, Quiet, Run, Settings, Stop, realise};
-use jtwbuild::request::{Command, Layer, Limits, Mount, Request};
 use jtwbuild::store::Store;
 use jtwbuild::store::facts::Facts;
 use jtwbuild::store::tree::{Node, RelPath, Tree, TreeHash};
 
 /// A node whose command is a word of the [`Writer`].
 fn script(name: &str, word: &str, inputs: &[NodeId]) -> Derivation {
-    let mounts = inputs.iter().enumerate().map(|(slot, _)| Mount::ReadOnly {
-        at: format!("/in/{slot}"),
-        tree: Layer { name: slot.to_string(), tree: slot },
-    });
-    let request = Request {
-        mounts: mounts.collect(),
-        stages: vec![vec![Command { argv: vec![word.to_owned()], cwd: "/".into() }]],
-        env: BTreeMap::new(),
-        limits: Limits { seconds: 1, memory: 1, log: 1, processes: 1 },
-    };
-    let action = Action::Script(Script { request, outputs: vec![OUT.into()] });
-    Derivation::new(Kind::Node, name.into(), &action, inputs.iter().map(|id| Input::Node(*id)).collect())
+    scheduler::scripted(Kind::Node, name, word, inputs)
 }
 
 /// Writes the part of its word before a `#` and its inputs' hashes, like a program that ignores
@@ -43,8 +32,7 @@ impl Builder for Writer<'_> {
     fn build(&self, job: &Job<'_>) -> Result<TreeHash, Failure> {
         self.runs.fetch_add(1, Ordering::SeqCst);
         self.order.lock().unwrap().push(job.derivation.name.to_string());
-        let Action::Script(script) = job.derivation.action().unwrap() else { panic!("only scripts") };
-        let word = &script.request.stages[0][0].argv[0];
+        let word = scheduler::word(job);
         match word.as_str() {
             "fail" => return Err(Failure::BuilderExit { command: "fail".into(), status: 1 }),
             "time-out" => return Err(Failure::TimeOut { seconds: 1 }),

@@ -39,16 +39,12 @@ impl Catalogue {
                 read.push(recipe);
             }
         }
-        let mut entries: Vec<Entry> = read.iter().map(|recipe| entry(recipe)).collect();
-        // A root that there is no package of is asked for all the same.
-        let asked = roots.iter().map(|root| Formula::Atom(atom(root))).collect();
-        entries.push(Entry { depends: Some(Formula::All(asked)), ..Entry::new(ROOTS, "") });
+        let entries: Vec<Entry> = read.iter().map(|recipe| entry(recipe)).collect();
         let mut index = Index::new(&entries).map_err(PackageError::TooMany)?;
-        let found = |name: &str| index.find(name).map(|(id, _)| id);
+        // Of roots that there is no package of, [`super::explain`] has told before.
         let roots = roots.iter().filter_map(|root| {
-            let versions =
-                VersionSet::of(&condition(root), &index.package(found(root.name.as_str())?).versions);
-            Some(Need::Package(found(root.name.as_str())?, versions))
+            let (id, package) = index.find(root.name.as_str())?;
+            Some(Need::Package(id, VersionSet::of(&condition(root), &package.versions)))
         });
         let roots = roots.collect();
         let places = read.into_iter().filter_map(|recipe| {
@@ -69,9 +65,6 @@ impl Catalogue {
         self.recipes.get(&(package, ordinal))
     }
 }
-
-/// The entry that stands for the universe: not a name that a package can have.
-const ROOTS: &str = "";
 
 /// What a recipe needs, in the order of its dependencies in the index.
 pub(super) fn needs(recipe: &PackageRecipe) -> impl Iterator<Item = (DependencyKind, &Requirement)> {

@@ -25,6 +25,7 @@ use self::mark::Marks;
 use self::sweep::Sweep;
 use super::disk::{self, RangeLock, Sharing};
 use super::roots::{About, RootError};
+use super::uses::Condemner;
 use super::{Store, StoreError};
 
 pub use self::inventory::Condemned;
@@ -176,7 +177,8 @@ pub fn collect(store: &Store, options: &Options, watch: Watch<'_>) -> Result<Rep
         measure::spare(store, options, &mut inventory)?;
     }
     report.recent = (before - inventory.condemned.len()) as u64;
-    Sweep { store, options, marks: &mut marks, report: &mut report, watch }.run(inventory)?;
+    let condemner = Condemner::new(store);
+    Sweep { store, options, marks: &mut marks, report: &mut report, watch, condemner }.run(inventory)?;
     report.is_unclear = marks.is_unclear();
     report.roots = marks.into_reports();
     report.removed.sort();

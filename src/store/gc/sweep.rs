@@ -7,6 +7,7 @@ use super::inventory::{Condemned, Inventory, names, when_missing};
 use super::mark::{Ids, Marks};
 use super::measure::{Pooled, bytes_at, each_link, files_of, is_recent, place, pool};
 use super::{Event, Kind, Options, Report, Watch};
+use crate::source::Sha256;
 use crate::store::disk::look;
 use crate::store::facts::Facts;
 use crate::store::tree::TreeHash;
@@ -23,10 +24,15 @@ pub(super) struct Sweep<'a> {
     pub marks: &'a mut Marks,
     pub report: &'a mut Report,
     pub watch: Watch<'a>,
+    pub condemner: Condemner,
 }
 
 impl Sweep<'_> {
     pub fn run(mut self, mut inventory: Inventory) -> Result<(), StoreError> {
+        if !self.options.dry_run {
+            // A root that was removed and is back after a power cut would list what goes now.
+            disk::sync_directory(&self.store.root().join("roots"))?;
+        }
         let mut links: HashMap<u64, u64> = HashMap::new();
         let mut left: Ids = std::mem::take(&mut inventory.trees);
         let of = inventory.condemned.len();
@@ -55,10 +61,11 @@ impl Sweep<'_> {
         self.for_people()
     }
 
-    /// Removes what has no name any more.
+    /// Removes what has no name any more, after the names are gone for good: after a power cut one of
+    /// them might be back otherwise, with half of its content.
     fn empty(&self, trash: &mut Vec<PathBuf>) -> Result<(), StoreError> {
         if !trash.is_empty() {
-            flush_names(self.store)?;
+            self.store.flush_names()?;
         }
         trash.drain(..).try_for_each(|path| disk::remove_tree(&path))
     }
@@ -69,7 +76,6 @@ impl Sweep<'_> {
         batch: &'b [Condemned],
         trash: &mut Vec<PathBuf>,
     ) -> Result<Vec<&'b Condemned>, StoreError> {
-        let condemner = Condemner::new(self.store);
         let _roots = self.store.lock_roots()?;
         self.marks.refresh(self.store)?;
         let mut gone = Vec::new();
@@ -79,7 +85,7 @@ impl Sweep<'_> {
         for condemned in batch.iter().filter(|condemned| !self.marks.keep(&condemned.id)) {
             let path = place(self.store, condemned);
             let bytes = if condemned.kind == Kind::Tree { 0 } else { bytes_at(&path) };
-            let take = || condemner.unless_used(&condemned.id, || self.take_away(condemned, &path));
+            let take = || self.condemner.unless_used(&condemned.id, || self.take_away(condemned, &path));
             let taken = match take() {
                 Err(error) if error.is_no_space() && !trash.is_empty() => {
                     // The disk is so full that `tmp/` cannot grow by a name: first there has to be room.
@@ -119,14 +125,13 @@ impl Sweep<'_> {
 
     /// Manifests of trees that are not there.
     fn manifests(&mut self, left: &Ids) -> Result<(), StoreError> {
-        let condemner = Condemner::new(self.store);
         for name in names(self.store, "manifests")? {
             let Some(tree) = TreeHash::from_hex(&name).filter(|tree| !left.contains(tree.as_bytes())) else {
                 continue;
             };
             let path = self.store.root().join("manifests").join(&name);
             let bytes = bytes_at(&path);
-            let gone = condemner.unless_used(tree.as_bytes(), || match self.options.dry_run {
+            let gone = self.condemner.unless_used(tree.as_bytes(), || match self.options.dry_run {
                 true => Ok(true),
                 false if self.store.has_tree(&tree) => Ok(false),
                 false => disk::remove_file(&path).map(|()| true),
@@ -159,7 +164,7 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Memos that no root goes with, and facts of trees that are not there.
+    /// Memos that no root goes with, notes on archives and facts of trees that are not there.
     fn caches(&mut self, left: &Ids) -> Result<(), StoreError> {
         for name in names(self.store, "plans")? {
             let memo = name.split_once('.').map_or(name.as_str(), |(memo, _)| memo);
@@ -174,6 +179,7 @@ impl Sweep<'_> {
             }
             self.report.add(Kind::Cache, name, bytes);
         }
+        self.origins()?;
         let path = self.store.plans().join("facts");
         // A tree that came since then loses a fact, which costs time only.
         let is_there = |tree: &TreeHash| left.contains(tree.as_bytes());
@@ -186,8 +192,29 @@ impl Sweep<'_> {
         Ok(())
     }
 
+    /// What is known about where archives came from that are not there.
+    fn origins(&mut self) -> Result<(), StoreError> {
+        let removed = self.report.removed.iter().filter(|removed| removed.kind == Kind::Archive);
+        let removed: HashSet<String> = removed.map(|removed| removed.name.clone()).collect();
+        for name in names(self.store, "plans/fetched").or_else(when_missing)? {
+            let Some(archive) = Sha256::from_hex(&name) else { continue };
+            let path = self.store.plans().join("fetched").join(&name);
+            let is_there = !removed.contains(&name) && disk::exists(&self.store.archive_path(&archive));
+            if is_there || is_recent(&path, self.options.keep) {
+                continue;
+            }
+            let bytes = bytes_at(&path);
+            if !self.options.dry_run {
+                disk::remove_file(&path)?;
+            }
+            self.report.add(Kind::Cache, format!("fetched/{name}"), bytes);
+        }
+        Ok(())
+    }
+
     /// Logs of interrupted runs, and what was set aside: both are for people.
     fn for_people(&mut self) -> Result<(), StoreError> {
+        let mut is_flushed = self.options.dry_run;
         for (kind, directory) in [(Kind::Log, "interrupted"), (Kind::Quarantine, "quarantine")] {
             for name in names(self.store, directory).or_else(when_missing)? {
                 let path = self.store.root().join(directory).join(&name);
@@ -195,6 +222,11 @@ impl Sweep<'_> {
                     continue;
                 }
                 let bytes = bytes_at(&path);
+                if !is_flushed && kind == Kind::Quarantine {
+                    // Who moved it there may not have made sure that its old name stays away.
+                    self.store.flush_names()?;
+                    is_flushed = true;
+                }
                 if !self.options.dry_run {
                     let is_directory = look::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
                     if is_directory { disk::remove_tree(&path)? } else { disk::remove_file(&path)? }
@@ -204,12 +236,6 @@ impl Sweep<'_> {
         }
         Ok(())
     }
-}
-
-/// Makes sure that names which went stay away. To be done before their content is removed: after a power
-/// cut one of them might be back otherwise, with half of its content.
-fn flush_names(store: &Store) -> Result<(), StoreError> {
-    ["layers", "trees"].iter().try_for_each(|name| disk::sync_directory(&store.root().join(name)))
 }
 
 /// Removes a name from the pool if its file has no other. Nobody publishes a tree meanwhile.
@@ -227,7 +253,7 @@ pub(super) fn leftovers(store: &Store, options: &Options, report: &mut Report) -
     let found = store.leftovers()?;
     if !options.dry_run && found.iter().any(|path| is_collected(path)) {
         // Who left them may not have come to it.
-        flush_names(store)?;
+        store.flush_names()?;
     }
     for path in found {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

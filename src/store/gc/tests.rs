@@ -94,6 +94,24 @@ fn memos_go_with_their_roots() {
 }
 
 #[test]
+fn where_an_archive_came_from_is_forgotten_with_the_archive() {
+    let scene = Scene::new();
+    let [kept, dropped] = ["kept", "dropped"].map(|name| scene.make(name, &[("a", name)]));
+    scene.root("root", &[&kept]);
+    std::fs::create_dir(scene.path("plans/fetched")).unwrap();
+    let note = |name: &str| scene.path(&format!("plans/fetched/{name}"));
+    let [kept, dropped] = [kept, dropped].map(|made| made.archive.to_hex());
+    let missing = "77".repeat(32);
+    for name in [&kept, &dropped, &missing] {
+        std::fs::write(note(name), "https://example.org/x\n").unwrap();
+    }
+    let told = scene.collect(&Options { dry_run: true, ..Options::default() });
+    assert!(note(&dropped).exists());
+    assert_eq!(told.removed, scene.collect(&Options::default()).removed);
+    assert_eq!([&kept, &dropped, &missing].map(|name| note(name).exists()), [true, false, false]);
+}
+
+#[test]
 fn facts_of_collected_trees_are_left_out_and_the_others_stay() {
     let scene = Scene::new();
     let kept = scene.make("kept", &[("a", "kept")]);

@@ -16,26 +16,11 @@ use crate::store::facts::Facts;
 use crate::store::key::BuildKey;
 use crate::store::layer::{LayerRecord, Status};
 use crate::store::tree::{Tree, TreeHash};
-use crate::store::{Store, StoreError, disk};
+use crate::store::{DIRECTORIES, Store, StoreError, disk};
 
-/// What is in a store's directory. The README and what git needs are those of a project that keeps
-/// its store beside its files.
-const NAMES: &[&str] = &[
-    "format",
-    "files",
-    "trees",
-    "manifests",
-    "layers",
-    "archives",
-    "plans",
-    "roots",
-    "interrupted",
-    "quarantine",
-    "locks",
-    "tmp",
-    "README.md",
-    ".gitignore",
-];
+/// What else is in a store's directory. The README and what git needs are those of a project that
+/// keeps its store beside its files.
+const NAMES: [&str; 4] = ["format", "quarantine", "README.md", ".gitignore"];
 
 /// What a layer says, as far as verification needs it.
 #[derive(Clone, Debug)]
@@ -74,7 +59,7 @@ pub(super) fn list(path: &Path) -> Result<Vec<String>, StoreError> {
 /// Names at the store's root that mean nothing.
 pub(super) fn names(store: &Store, found: &mut Vec<Finding>) -> Result<(), StoreError> {
     for name in list(store.root())? {
-        if !NAMES.contains(&name.as_str()) {
+        if !DIRECTORIES.iter().chain(&NAMES).any(|known| *known == name) {
             found.push(Finding::new(Object::Foreign(name), Damage::Foreign));
         }
     }

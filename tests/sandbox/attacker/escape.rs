@@ -58,12 +58,6 @@ fn io_vector(bytes: &[u8]) -> [usize; 2] {
     [bytes.as_ptr() as usize, bytes.len()]
 }
 
-macro_rules! attack {
-    ($name:literal, $tried:literal, $outcome:expr, $run:expr) => {
-        Attack { name: $name, tried: $tried, outcome: $outcome, run: || $run }
-    };
-}
-
 #[rustfmt::skip]
 pub fn attacks() -> Vec<Attack> {
     vec![

@@ -65,12 +65,6 @@ fn read_only() -> File {
     File::open("/input/file").expect("inputs can be read")
 }
 
-macro_rules! attack {
-    ($name:literal, $tried:literal, $outcome:expr, $run:expr) => {
-        Attack { name: $name, tried: $tried, outcome: $outcome, run: || $run }
-    };
-}
-
 #[rustfmt::skip]
 pub fn attacks() -> Vec<Attack> {
     vec![

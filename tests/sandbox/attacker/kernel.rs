@@ -50,12 +50,6 @@ fn x32() -> Tried {
     Err(ENOSYS)
 }
 
-macro_rules! attack {
-    ($name:literal, $tried:literal, $outcome:expr, $run:expr) => {
-        Attack { name: $name, tried: $tried, outcome: $outcome, run: || $run }
-    };
-}
-
 #[rustfmt::skip]
 pub fn attacks() -> Vec<Attack> {
     vec![

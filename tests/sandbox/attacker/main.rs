@@ -4,6 +4,13 @@
 //! `attacker list` prints the table of all attacks, from which the book's page is made; `attacker
 //! all GROUP` tries one group, each attack in a process of its own, and prints what came of each.
 
+/// One line of a group's table; the last argument is what is done.
+macro_rules! attack {
+    ($name:literal, $tried:literal, $outcome:expr, $run:expr) => {
+        Attack { name: $name, tried: $tried, outcome: $outcome, run: || $run }
+    };
+}
+
 mod calls;
 mod channels;
 mod denied;

@@ -73,12 +73,6 @@ fn add_device() -> Tried {
     }
 }
 
-macro_rules! attack {
-    ($name:literal, $tried:literal, $outcome:expr, $run:expr) => {
-        Attack { name: $name, tried: $tried, outcome: $outcome, run: || $run }
-    };
-}
-
 #[rustfmt::skip]
 pub fn attacks() -> Vec<Attack> {
     vec![
