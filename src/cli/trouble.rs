@@ -214,6 +214,8 @@ impl From<DebianError> for Trouble {
             DebianError::Unknown { .. } | DebianError::Unsatisfiable { .. } => {
                 (Exit::Input, "jtwbuild::base::unknown-package", None)
             }
+            // It says what to do.
+            DebianError::OlderBase { .. } => (Exit::Input, "jtwbuild::base::older", None),
             DebianError::Expired { .. } => (
                 Exit::Environment,
                 "jtwbuild::base::expired",

@@ -5,28 +5,23 @@
 //! ```
 
 pub mod closure;
+mod extension;
 pub mod release;
+mod suite;
 
 use std::fmt;
-use std::io::Read;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
-use sha2::{Digest, Sha256 as Hasher};
 use thiserror::Error;
 
-use self::closure::Index;
-use self::release::Release;
-use super::archive::{ArchiveError, decompress};
-use super::http::Trouble;
-use super::mirror::MirrorError;
-use super::signature::{Keyring, SignatureError};
-use super::{Expired, Fetcher, MirrorRead};
-use crate::source::{PinnedDeb, Sha256};
+pub use self::suite::Suite;
 
-/// Bytes of a release file and of an index, unpacked.
-const MAX_RELEASE: u64 = 16 << 20;
-const MAX_INDEX: u64 = 512 << 20;
+use super::Fetcher;
+use super::archive::ArchiveError;
+use super::mirror::MirrorError;
+use super::signature::SignatureError;
+use crate::source::{PinnedDeb, Sha256};
 
 /// Debian's name for this machine's architecture.
 pub fn architecture() -> &'static str {
@@ -117,6 +112,11 @@ pub enum DebianError {
     Unknown { name: String, near: Vec<String> },
     #[error("`{package}` needs `{dependency}`, which the suite does not have")]
     Unsatisfiable { package: String, dependency: String },
+    #[error(
+        "`{package}` needs `{dependency}`, but the base is pinned to {base} {version}; \
+         `jtwbuild update` takes both from the suite as it is now"
+    )]
+    OlderBase { package: String, dependency: String, base: String, version: String },
     #[error("stopped")]
     Cancelled,
 }
@@ -140,130 +140,6 @@ pub fn resolve(
     now: SystemTime,
     stop: &AtomicBool,
 ) -> Result<Resolution, DebianError> {
-    resolve_with(fetcher, &keyring(fetcher)?, spec, now, stop)
-}
-
-/// [`resolve`] that trusts `keyring` only.
-fn resolve_with(
-    fetcher: &Fetcher,
-    keyring: &Keyring,
-    spec: &BaseSpec,
-    now: SystemTime,
-    stop: &AtomicBool,
-) -> Result<Resolution, DebianError> {
-    let path = format!("dists/{}/InRelease", spec.suite);
-    let (url, bytes) = read(fetcher, &path, MAX_RELEASE, stop)?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| DebianError::Release { url: url.clone(), reason: "it is not UTF-8" })?;
-    let verified =
-        keyring.verify(&text, now).map_err(|source| DebianError::Signature { url: url.clone(), source })?;
-    let release =
-        Release::parse(&verified.text).map_err(|reason| DebianError::Release { url: url.clone(), reason })?;
-    if !release.is_of(&spec.suite) {
-        return Err(DebianError::OtherSuite { url, suite: spec.suite.clone(), got: release.names() });
-    }
-    let mut notices = Vec::new();
-    if let Some((until, text)) = &release.valid_until
-        && *until < now
-    {
-        let (suite, until) = (spec.suite.clone(), text.clone());
-        match fetcher.settings.expired {
-            Expired::Refuse => return Err(DebianError::Expired { suite, until }),
-            Expired::Warn => notices.push(Notice::Expired { suite, until }),
-        }
-    }
-    let mut texts = Vec::new();
-    for component in &spec.components {
-        texts.push(packages(fetcher, spec, &release, component, stop)?);
-    }
-    let index = Index::new(&texts, &spec.arch);
-    let debs = index.closure(&spec.packages, &spec.without)?;
-    Ok(Resolution { debs, date: release.date.clone(), signer: verified.signer, notices })
-}
-
-/// The text of one component's index.
-fn packages(
-    fetcher: &Fetcher,
-    spec: &BaseSpec,
-    release: &Release,
-    component: &str,
-    stop: &AtomicBool,
-) -> Result<String, DebianError> {
-    let stem = format!("{component}/binary-{}/Packages", spec.arch);
-    let found = [".xz", ".gz", ""].iter().find_map(|extension| {
-        let name = format!("{stem}{extension}");
-        release.files.get(&name).map(|file| (name, *file))
-    });
-    let Some((name, (sha256, size))) = found else {
-        let components = release.components.clone();
-        return Err(DebianError::NoIndex { suite: spec.suite.clone(), index: stem, components });
-    };
-    let directory = name.rsplit_once('/').map_or("", |(directory, _)| directory);
-    let dists = format!("dists/{}", spec.suite);
-    // Under its hash an index stays the same while the mirror is being updated.
-    let mut paths = vec![format!("{dists}/{name}")];
-    if release.by_hash {
-        paths.insert(0, format!("{dists}/{directory}/by-hash/SHA256/{sha256}"));
-    }
-    let mut last = None;
-    for path in paths {
-        match read(fetcher, &path, size, stop) {
-            Ok((url, bytes)) => {
-                let got = Sha256::from_bytes(Hasher::digest(&bytes).into());
-                if got == sha256 {
-                    return text(&bytes).map_err(|source| DebianError::Unpack { url, source });
-                }
-                let size = bytes.len() as u64;
-                last = Some(DebianError::Checksum { url, expected: sha256, got, size });
-            }
-            Err(DebianError::Cancelled) => return Err(DebianError::Cancelled),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.expect("there is at least one path"))
-}
-
-fn text(bytes: &[u8]) -> Result<String, ArchiveError> {
-    let mut text = String::new();
-    let mut reader = decompress(bytes)?.take(MAX_INDEX + 1);
-    reader.read_to_string(&mut text).map_err(ArchiveError::Read)?;
-    if text.len() as u64 > MAX_INDEX { Err(ArchiveError::TooLarge(MAX_INDEX)) } else { Ok(text) }
-}
-
-fn read(
-    fetcher: &Fetcher,
-    path: &str,
-    max: u64,
-    stop: &AtomicBool,
-) -> Result<(String, Vec<u8>), DebianError> {
-    fetcher.read_mirror(path, max, stop).map_err(|miss| match miss {
-        MirrorRead::Mirror(error) => DebianError::Mirror(error),
-        MirrorRead::Offline { url } => DebianError::Offline { url },
-        MirrorRead::Trouble { trouble: Trouble::Cancelled, .. } => DebianError::Cancelled,
-        MirrorRead::Trouble { url, trouble } => {
-            DebianError::Fetch { url, reason: trouble.to_string(), transient: trouble.is_transient() }
-        }
-    })
-}
-
-/// Keys that come with the program, those of the host's Debian keyring (so that suites newer than
-/// the program work), and those of the settings.
-fn keyring(fetcher: &Fetcher) -> Result<Keyring, DebianError> {
-    let embedded = |source| DebianError::Keyring { path: "built in".into(), source };
-    let mut keyring = Keyring::embedded().map_err(embedded)?;
-    for path in
-        ["/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp"]
-    {
-        // A keyring that is missing or of a format still to come is no loss: others are there.
-        if let Ok(bytes) = std::fs::read(path) {
-            let _ = keyring.add(&bytes);
-        }
-    }
-    for path in &fetcher.settings.keyrings {
-        let shown = path.display().to_string();
-        let bytes =
-            std::fs::read(path).map_err(|source| DebianError::ReadKeyring { path: shown.clone(), source })?;
-        keyring.add(&bytes).map_err(|source| DebianError::Keyring { path: shown, source })?;
-    }
-    Ok(keyring)
+    Suite::open(fetcher, &spec.suite, &spec.components, &spec.arch, now, stop)?
+        .resolve(&spec.packages, &spec.without)
 }

@@ -2,6 +2,7 @@
 
 mod archives;
 mod downloads;
+mod extension;
 mod faults;
 mod packages;
 mod server;

@@ -13,10 +13,10 @@ use crate::source::{PinnedDeb, Sha256};
 
 /// One stanza of an index; fields are kept as text until they are needed.
 #[derive(Clone, Copy, Debug, Default)]
-struct Package<'a> {
-    name: &'a str,
-    version: &'a str,
-    depends: &'a str,
+pub(super) struct Package<'a> {
+    pub(super) name: &'a str,
+    pub(super) version: &'a str,
+    pub(super) depends: &'a str,
     pre_depends: &'a str,
     path: &'a str,
     size: &'a str,
@@ -26,16 +26,27 @@ struct Package<'a> {
 /// All packages of one or more indexes.
 #[derive(Debug)]
 pub struct Index<'a> {
-    packages: HashMap<&'a str, Package<'a>>,
+    pub(super) packages: HashMap<&'a str, Package<'a>>,
     /// Virtual packages: provider and, where stated, version.
-    provides: HashMap<&'a str, BTreeMap<&'a str, Option<&'a str>>>,
+    pub(super) provides: HashMap<&'a str, BTreeMap<&'a str, Option<&'a str>>>,
 }
 
 /// One alternative of a dependency: `name (>= 1) | …`.
 #[derive(Clone, Copy, Debug)]
-struct Wanted<'a> {
-    name: &'a str,
+pub(super) struct Wanted<'a> {
+    pub(super) name: &'a str,
     constraint: Option<Constraint<'a>>,
+}
+
+impl Wanted<'_> {
+    /// Whether something of that name, with this version if it has one, is what is wanted.
+    pub(super) fn allows(&self, version: Option<&str>) -> bool {
+        match (self.constraint, version) {
+            (None, _) => true,
+            (Some(constraint), Some(version)) => constraint.allows(version),
+            (Some(_), None) => false,
+        }
+    }
 }
 
 impl<'a> Index<'a> {
@@ -96,10 +107,7 @@ impl<'a> Index<'a> {
         let mut queue: VecDeque<&str> = chosen.iter().copied().collect();
         while let Some(name) = queue.pop_front() {
             let package = self.packages[name];
-            for group in package.pre_depends.split(',').chain(package.depends.split(',')) {
-                if group.trim().is_empty() {
-                    continue;
-                }
+            for group in package.groups() {
                 if let Some(next) = self.satisfy(package.name, group, &chosen, &excluded)? {
                     chosen.insert(next);
                     queue.push_back(next);
@@ -126,8 +134,7 @@ impl<'a> Index<'a> {
         // what could stand in for it.
         let Some(first) = candidates.into_iter().find(|candidates| !candidates.is_empty()) else {
             let ruled_out = !wanted.is_empty() && wanted.iter().all(|wanted| excluded(wanted.name));
-            let error =
-                || DebianError::Unsatisfiable { package: package.into(), dependency: group.trim().into() };
+            let error = || DebianError::Unsatisfiable { package: package.into(), dependency: group.into() };
             return if ruled_out { Ok(None) } else { Err(error()) };
         };
         Ok(first.into_iter().find(|candidate| !excluded(candidate)))
@@ -135,20 +142,15 @@ impl<'a> Index<'a> {
 
     /// Packages that satisfy one alternative: the one of that name, then those that provide it, in
     /// order of name.
-    fn candidates(&self, wanted: Wanted<'a>) -> Vec<&'a str> {
-        let fits = |version: Option<&str>| match (wanted.constraint, version) {
-            (None, _) => true,
-            (Some(constraint), Some(version)) => constraint.allows(version),
-            (Some(_), None) => false,
-        };
-        let real = self.packages.get(wanted.name).filter(|package| fits(Some(package.version)));
+    pub(super) fn candidates(&self, wanted: Wanted<'_>) -> Vec<&'a str> {
+        let real = self.packages.get(wanted.name).filter(|package| wanted.allows(Some(package.version)));
         let stand_ins = self.provides.get(wanted.name).into_iter().flatten();
         // A newer version of a package in another index may no longer provide it; harmless.
-        let stand_ins = stand_ins.filter(|(_, version)| fits(**version)).map(|(name, _)| *name);
+        let stand_ins = stand_ins.filter(|(_, version)| wanted.allows(**version)).map(|(name, _)| *name);
         real.map(|package| package.name).into_iter().chain(stand_ins).collect()
     }
 
-    fn unknown(&self, name: &str) -> DebianError {
+    pub(super) fn unknown(&self, name: &str) -> DebianError {
         let mut near: Vec<_> = self
             .packages
             .keys()
@@ -161,8 +163,14 @@ impl<'a> Index<'a> {
     }
 }
 
-impl Package<'_> {
-    fn pin(&self) -> Result<PinnedDeb, DebianError> {
+impl<'a> Package<'a> {
+    /// The dependencies, each a list of alternatives: `a | b`.
+    pub(super) fn groups(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let groups = self.pre_depends.split(',').chain(self.depends.split(','));
+        groups.map(str::trim).filter(|group| !group.is_empty())
+    }
+
+    pub(super) fn pin(&self) -> Result<PinnedDeb, DebianError> {
         let bad = |reason| DebianError::Entry { package: self.name.to_owned(), reason };
         let made_of = |text: &str, others: &[u8]| {
             text.bytes().all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
@@ -192,7 +200,7 @@ impl Package<'_> {
 }
 
 /// Reads `name:any (>= 1) [arch]` items.
-fn alternatives<'a>(items: impl Iterator<Item = &'a str>) -> impl Iterator<Item = Wanted<'a>> {
+pub(super) fn alternatives<'a>(items: impl Iterator<Item = &'a str>) -> impl Iterator<Item = Wanted<'a>> {
     items.filter_map(|item| {
         let item = item.trim();
         let end = item.find([' ', '(', '[']).unwrap_or(item.len());
