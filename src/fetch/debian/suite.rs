@@ -108,7 +108,7 @@ fn packages(
     component: &str,
     stop: &AtomicBool,
 ) -> Result<String, DebianError> {
-    let stem = format!("{component}/binary-{}/Packages", arch);
+    let stem = format!("{component}/binary-{arch}/Packages");
     let found = [".xz", ".gz", ""].iter().find_map(|extension| {
         let name = format!("{stem}{extension}");
         release.files.get(&name).map(|file| (name, *file))
@@ -118,7 +118,7 @@ fn packages(
         return Err(DebianError::NoIndex { suite: suite.to_owned(), index: stem, components });
     };
     let directory = name.rsplit_once('/').map_or("", |(directory, _)| directory);
-    let dists = format!("dists/{}", suite);
+    let dists = format!("dists/{suite}");
     // Under its hash an index stays the same while the mirror is being updated.
     let mut paths = vec![format!("{dists}/{name}")];
     if release.by_hash {
