@@ -8,6 +8,7 @@
 
 pub mod assemble;
 pub mod builder;
+mod bytes;
 pub mod cli;
 pub mod derivation;
 pub mod diagnostic;
@@ -28,6 +29,7 @@ pub mod plan;
 pub mod publish;
 pub mod realise;
 pub mod recipe;
+pub mod repository;
 pub mod request;
 pub mod sandbox;
 pub mod serve;

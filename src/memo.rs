@@ -6,7 +6,6 @@
 //! it is the source of a node, is read again. Beside it are the plan as a [`Table`] and the heads of its
 //! nodes: with them, a run after a change of sources plans only what these reach.
 
-mod bytes;
 pub mod snapshot;
 pub mod table;
 #[cfg(test)]
@@ -19,9 +18,9 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use self::bytes::{Check, Reader, WORD, Writer};
 use self::snapshot::{HEADS_AT, HEADS_MAGIC};
 use self::table::Table;
+use crate::bytes::{self, Check, Reader, WORD, Writer};
 use crate::store::tree::TreeHash;
 use crate::store::{Store, StoreError, disk};
 

@@ -3,6 +3,7 @@
 pub mod filter;
 pub mod formula;
 mod lexer;
+pub mod place;
 pub mod syntax;
 
 use std::collections::BTreeMap;

@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 /// - `sandbox` and `fetch` know no plan; `store` knows nothing above it, and no OCaml;
 /// - only the command line (`cli`) knows everything, and nobody knows the command line.
 const MAY_USE: &[(&str, &[&str])] = &[
+    ("bytes", &[]),
     ("diagnostic", &[]),
     ("toml_reader", &["diagnostic"]),
     ("name", &["diagnostic", "toml_reader"]),
@@ -55,7 +56,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("recipe", &["toml_reader", "diagnostic", "name", "path", "version", "source", "request", "package"]),
-    ("opam", &["diagnostic", "name", "path", "version", "package"]),
+    ("opam", &["diagnostic", "name", "path", "version", "package", "store::tree"]),
     ("lock", &["toml_reader", "diagnostic", "name", "path", "version", "source"]),
     ("pins", &["name", "path", "source", "outcome", "recipe", "lock", "store"]),
     (
@@ -95,8 +96,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "derivation",
         ],
     ),
-    ("memo", &["store", "store::tree", "derivation", "plan"]),
+    ("memo", &["bytes", "store", "store::tree", "derivation", "plan"]),
     ("fetch", &["source", "version", "outcome", "store"]),
+    (
+        "repository",
+        &["bytes", "diagnostic", "name", "version", "source", "outcome", "package", "opam", "store", "fetch"],
+    ),
     ("sandbox", &["request", "outcome", "store"]),
     ("realise", &["source", "request", "outcome", "derivation", "plan", "store"]),
     ("jtw", &["effects", "findlib", "install", "name", "version", "source", "outcome", "plan", "store"]),
@@ -149,6 +154,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "plan",
             "store",
             "fetch",
+            "repository",
             "sandbox",
             "memo",
             "realise",
@@ -195,6 +201,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "src/fetch/signature.rs",
             "src/memo/watched.rs",
             "src/realise/decide.rs",
+            "src/repository/directory.rs",
             "src/store/gc/measure.rs",
             "src/store/lock.rs",
             "src/store/roots.rs",

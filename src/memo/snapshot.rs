@@ -5,9 +5,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::bytes::{self, WORD};
 use super::table::{HeadPlace, Table};
 use super::watched::Source;
+use crate::bytes::{self, WORD};
 use crate::derivation::{Derivation, Input, Kind, NodeId, plan_key};
 use crate::plan::Plan;
 use crate::store::Store;

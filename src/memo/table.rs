@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use super::bytes::{self, Check, Reader, WORD, Writer};
+use crate::bytes::{self, Check, Reader, WORD, Writer};
 use crate::derivation::{BuildKey, Input, Kind, PlanKey};
 use crate::plan::Plan;
 use crate::store::tree::TreeHash;

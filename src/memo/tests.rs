@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::bytes::seal;
 use super::*;
+use crate::bytes::seal;
 use crate::derivation::{Action, BuildKey, Derivation, Fetch, Input, Kind, NodeId};
 use crate::plan::Plan;
 use crate::source::{Archive, Sha256};

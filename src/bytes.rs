@@ -1,20 +1,20 @@
-//! The form of the memo's files: a magic word, little-endian numbers, and a checksum at the end.
-//! Whatever is not exactly that is no memo.
+//! The form of caches: a magic word, little-endian numbers, and a checksum at the end.
+//! Whatever is not exactly that is no cache.
 
 /// The length, in bytes, of a magic word and of a checksum.
-pub(super) const WORD: usize = 16;
+pub const WORD: usize = 16;
 
 /// A checksum: the beginning of the BLAKE3 hash.
-pub(super) type Check = [u8; WORD];
+pub type Check = [u8; WORD];
 
 /// The checksum of `bytes`.
-pub(super) fn check(bytes: &[u8]) -> Check {
+pub fn check(bytes: &[u8]) -> Check {
     let hash = blake3::hash(bytes);
     *hash.as_bytes().first_chunk().expect("a hash is longer than its beginning")
 }
 
 /// A quick checksum of a small part, which notices torn and mixed-up files: FNV-1a over 64-bit words.
-pub(super) fn quick_check(bytes: &[u8]) -> u64 {
+pub fn quick_check(bytes: &[u8]) -> u64 {
     let mut words = bytes.chunks_exact(8);
     let mut sum = 0xcbf2_9ce4_8422_2325_u64 ^ bytes.len() as u64;
     let mut add = |word: [u8; 8]| {
@@ -28,21 +28,21 @@ pub(super) fn quick_check(bytes: &[u8]) -> u64 {
 }
 
 /// Adds the checksum, which completes a file.
-pub(super) fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
+pub fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
     let check = check(&bytes);
     bytes.extend(check);
     bytes
 }
 
 /// What a complete file holds behind its magic word.
-pub(super) fn unseal<'a>(bytes: &'a [u8], magic: &[u8; WORD]) -> Option<&'a [u8]> {
+pub fn unseal<'a>(bytes: &'a [u8], magic: &[u8; WORD]) -> Option<&'a [u8]> {
     let (body, sum) = bytes.split_last_chunk::<WORD>()?;
     let content = body.strip_prefix(magic)?;
     (check(body) == *sum).then_some(content)
 }
 
 /// Writes one value after the other.
-pub(super) struct Writer(pub Vec<u8>);
+pub struct Writer(pub Vec<u8>);
 
 impl Writer {
     pub fn number(&mut self, number: usize) {
@@ -57,7 +57,7 @@ impl Writer {
 }
 
 /// Reads what a [`Writer`] wrote; `None` where it did not.
-pub(super) struct Reader<'a>(pub &'a [u8]);
+pub struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
     pub fn take(&mut self, length: usize) -> Option<&'a [u8]> {

@@ -1,0 +1,269 @@
+//! Repositories in directories: read in parallel, and told to be the same by looking at their files
+//! instead of reading them.
+
+use std::fs::{self, DirEntry, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rayon::prelude::*;
+
+use super::content::{
+    Content, MAX_BYTES, MAX_FILE, MAX_OPAM, Member, Oddity, file_name, package_name, version_of,
+};
+use super::table::Table;
+
+/// Timestamps of files may lag behind the clock by this much.
+const GRAIN: Duration = Duration::from_millis(20);
+
+/// Directories in `files/` may nest this deep.
+const MAX_DEPTH: usize = 16;
+
+/// What was read of a directory.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub content: Content,
+    /// Every directory that was looked into, from the root.
+    pub directories: Vec<String>,
+}
+
+/// Why a directory could not be read.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// There is no `packages/` in it.
+    NoPackages,
+    Io {
+        path: String,
+        source: io::Error,
+    },
+    TooLarge,
+}
+
+type Read<T> = Result<T, Trouble>;
+
+/// Reads all opam files and `files/` below `root`.
+pub(super) fn read(root: &Path) -> Read<Reading> {
+    let packages = match fs::read_dir(root.join("packages")) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Err(Trouble::NoPackages);
+        }
+        other => other,
+    };
+    let mut whole = Reading::default();
+    let mut names = Vec::new();
+    for entry in listed("packages", packages)? {
+        match package_directory(&entry) {
+            Ok(Some(name)) => names.push(name),
+            Ok(None) => {}
+            Err((name, oddity)) => whole.content.oddities.add("packages/", &name, oddity),
+        }
+    }
+    whole.directories.push("packages".to_owned());
+    let join = |mut a: Reading, b: Reading| {
+        a.content = a.content.join(b.content);
+        a.directories.extend(b.directories);
+        Ok(a)
+    };
+    let read = names.par_iter().map(|name| read_package(root, name)).try_reduce(Reading::default, join)?;
+    whole = join(whole, read)?;
+    if let Some(member) = read_file(root, "repo", MAX_OPAM, &mut whole.content)? {
+        whole.content.members.push(Member { executable: false, ..member });
+    }
+    whole.content.finish();
+    whole.directories.sort_unstable();
+    let bytes: u64 = whole.content.members.iter().map(|member| member.bytes.len() as u64).sum();
+    if bytes > MAX_BYTES { Err(Trouble::TooLarge) } else { Ok(whole) }
+}
+
+fn trouble(path: &str) -> impl FnOnce(io::Error) -> Trouble {
+    let path = path.to_owned();
+    move |source| Trouble::Io { path, source }
+}
+
+fn listed(path: &str, list: io::Result<fs::ReadDir>) -> Read<Vec<DirEntry>> {
+    list.and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(trouble(path))
+}
+
+/// The name of an entry, and whether it is a directory, if it is not hidden.
+fn kind_of(entry: &DirEntry) -> Result<Option<(String, bool)>, (String, Oddity)> {
+    let name = entry.file_name();
+    let Some(name) = name.to_str() else {
+        return Err((name.to_string_lossy().into_owned(), Oddity::Refused("this name is not UTF-8")));
+    };
+    if name.starts_with('.') {
+        return Ok(None);
+    }
+    match entry.file_type() {
+        Ok(kind) if kind.is_dir() || kind.is_file() => Ok(Some((name.to_owned(), kind.is_dir()))),
+        _ => Err((name.to_owned(), Oddity::Ignored("links and special files are not followed"))),
+    }
+}
+
+fn package_directory(entry: &DirEntry) -> Result<Option<crate::name::PackageName>, (String, Oddity)> {
+    match kind_of(entry)? {
+        None => Ok(None),
+        Some((name, true)) => package_name(&name).map(Some).map_err(|oddity| (name, oddity)),
+        Some((name, false)) => {
+            let oddity = package_name(&name).err().filter(|oddity| matches!(oddity, Oddity::Refused(_)));
+            Err((name, oddity.unwrap_or(Oddity::Ignored("this is not a directory"))))
+        }
+    }
+}
+
+fn read_package(root: &Path, package: &crate::name::PackageName) -> Read<Reading> {
+    let mut reading = Reading::default();
+    let base = format!("packages/{package}");
+    for entry in listed(&base, fs::read_dir(root.join(&base)))? {
+        let oddity = match kind_of(&entry) {
+            Ok(None) => continue,
+            Ok(Some((name, is_directory))) => match version_of(package, &name) {
+                Ok(_) if is_directory => {
+                    read_version(root, format!("{base}/{name}"), &mut reading)?;
+                    continue;
+                }
+                Ok(_) => (name, Oddity::Ignored("this is not a directory")),
+                Err(oddity) => (name, oddity),
+            },
+            Err(odd) => odd,
+        };
+        reading.content.oddities.add(&format!("{base}/"), &oddity.0, oddity.1);
+    }
+    reading.directories.push(base);
+    Ok(reading)
+}
+
+fn read_version(root: &Path, base: String, reading: &mut Reading) -> Read<()> {
+    let mut has_opam = false;
+    for entry in listed(&base, fs::read_dir(root.join(&base)))? {
+        let oddity = match kind_of(&entry) {
+            Ok(None) => continue,
+            Ok(Some((name, false))) if name == "opam" => {
+                let member = read_file(root, &format!("{base}/opam"), MAX_OPAM, &mut reading.content)?;
+                has_opam |= member.is_some();
+                reading.content.members.extend(member.map(|member| Member { executable: false, ..member }));
+                continue;
+            }
+            Ok(Some((name, true))) if name == "files" => {
+                read_files(root, format!("{base}/files"), reading, 0)?;
+                continue;
+            }
+            Ok(Some((name, _))) => (name, Oddity::Ignored("it is neither `opam` nor `files/`")),
+            Err(odd) => odd,
+        };
+        reading.content.oddities.add(&format!("{base}/"), &oddity.0, oddity.1);
+    }
+    if !has_opam {
+        let (below, name) = base.rsplit_once('/').unwrap_or(("", &base));
+        let oddity = Oddity::Ignored("there is no usable file `opam` in it");
+        reading.content.oddities.add(&format!("{below}/"), name, oddity);
+        // Whatever is in `files/` belongs to nothing.
+        let lost = format!("{base}/");
+        reading.content.members.retain(|member| !member.path.starts_with(&lost));
+    }
+    reading.directories.push(base);
+    Ok(())
+}
+
+fn read_files(root: &Path, base: String, reading: &mut Reading, depth: usize) -> Read<()> {
+    for entry in listed(&base, fs::read_dir(root.join(&base)))? {
+        let name = entry.file_name();
+        let (name, kind) = (name.to_string_lossy().into_owned(), entry.file_type().ok());
+        let oddity = match file_name(&name) {
+            Err(oddity) => oddity,
+            Ok(_) if kind.is_some_and(|kind| kind.is_file()) => {
+                let member = read_file(root, &format!("{base}/{name}"), MAX_FILE, &mut reading.content)?;
+                reading.content.members.extend(member);
+                continue;
+            }
+            Ok(_) if kind.is_some_and(|kind| kind.is_dir()) && depth < MAX_DEPTH => {
+                read_files(root, format!("{base}/{name}"), reading, depth + 1)?;
+                continue;
+            }
+            Ok(_) => Oddity::Ignored("links, special files and deep directories are not followed"),
+        };
+        reading.content.oddities.add(&format!("{base}/"), &name, oddity);
+    }
+    reading.directories.push(base);
+    Ok(())
+}
+
+/// One file, if it is there and not too long.
+fn read_file(root: &Path, path: &str, max: u64, content: &mut Content) -> Read<Option<Member>> {
+    use std::io::Read as _;
+    let mut file = match fs::File::open(root.join(path)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(trouble(path))?,
+    };
+    let metadata = file.metadata().map_err(trouble(path))?;
+    if metadata.len() > max || !metadata.is_file() {
+        content.oddities.add("", path, too_long(metadata.is_file()));
+        return Ok(None);
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default() + 1);
+    file.by_ref().take(max + 1).read_to_end(&mut bytes).map_err(trouble(path))?;
+    if bytes.len() as u64 > max {
+        content.oddities.add("", path, too_long(true));
+        return Ok(None);
+    }
+    let executable = metadata.mode() & 0o100 != 0;
+    Ok(Some(Member { path: path.to_owned(), executable, bytes }))
+}
+
+/// What to say of a file that is not read.
+pub(super) fn too_long(is_file: bool) -> Oddity {
+    Oddity::Ignored(if is_file {
+        "it is too long (1 MiB for opam files, 16 MiB for others)"
+    } else {
+        "it is not a regular file"
+    })
+}
+
+/// How all directories and files of a reading look now: equal looks mean equal content. `None` when
+/// one is missing, or has changed so lately that another change might not show.
+pub(super) fn looks(
+    root: &Path,
+    directories: &[String],
+    table: &Table,
+    since: SystemTime,
+) -> Option<[u8; 32]> {
+    let files: Vec<&str> = table.entries().iter().map(|entry| &*entry.path).collect();
+    let paths: Vec<&str> = directories.iter().map(String::as_str).chain(files).collect();
+    let looks: Option<Vec<Vec<u8>>> = paths
+        .par_chunks(512)
+        .map(|paths| {
+            let mut bytes = Vec::with_capacity(paths.len() * 48);
+            for path in paths {
+                let metadata = fs::symlink_metadata(root.join(path)).ok()?;
+                if !is_settled(&metadata, since) {
+                    return None;
+                }
+                look(&metadata, &mut bytes);
+            }
+            Some(bytes)
+        })
+        .collect();
+    let mut hasher = blake3::Hasher::new();
+    for bytes in looks? {
+        hasher.update(&bytes);
+    }
+    // A file `repo` that comes to be is a change too; nothing but its directory would tell.
+    hasher.update(&[u8::from(root.join("repo").exists())]);
+    Some(*hasher.finalize().as_bytes())
+}
+
+fn look(metadata: &Metadata, into: &mut Vec<u8>) {
+    let numbers = [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()];
+    numbers.iter().for_each(|number| into.extend(number.to_le_bytes()));
+    let numbers = [metadata.size(), metadata.ino(), u64::from(metadata.mode())];
+    numbers.iter().for_each(|number| into.extend(number.to_le_bytes()));
+}
+
+/// Whether the last change was clearly before `since`.
+fn is_settled(metadata: &Metadata, since: SystemTime) -> bool {
+    let (Ok(seconds), Ok(nanos)) = (u64::try_from(metadata.ctime()), u32::try_from(metadata.ctime_nsec()))
+    else {
+        return false;
+    };
+    UNIX_EPOCH + Duration::new(seconds, nanos) + GRAIN < since
+}
