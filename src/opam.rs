@@ -1,10 +1,18 @@
 //! Opam repositories: their files, and what of them matters for choosing versions.
 
+pub mod commands;
+pub mod config;
+pub mod environment;
 pub mod filter;
 pub mod formula;
 mod lexer;
+
+pub mod paths;
 pub mod place;
+pub mod print;
+pub mod recipe;
 pub mod syntax;
+pub mod variables;
 
 use std::collections::BTreeMap;
 
