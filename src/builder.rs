@@ -10,7 +10,7 @@ mod site;
 
 use std::sync::Arc;
 
-use crate::derivation::{Action, Base, Fetch, OUT, Script, Slot};
+use crate::derivation::{Action, Base, Fetch, Holds, OUT, Script, Slot};
 use crate::fetch::archive::Limits as UnpackLimits;
 use crate::fetch::glob::Glob;
 use crate::fetch::{Fetcher, archive, deb};
@@ -83,6 +83,14 @@ impl LocalBuilder<'_> {
             UnpackLimits { members: fetch.members, bytes: fetch.unpacked_bytes, ..UnpackLimits::default() };
         let strip = fetch.strip.unwrap_or(0) as usize;
         let name = format!("the source of {}", job.derivation.name);
+        let single = match &fetch.holds {
+            Holds::Archive => None,
+            Holds::File(file) => Some(file),
+            Holds::ArchiveOrFile(file) => (!archive::is_archive(&name, &path)?).then_some(file),
+        };
+        if let Some(file) = single {
+            return publish(&staging, &archive::single(&name, &path, file, &staging, &limits)?);
+        }
         let mut tree = archive::unpack(&name, &path, &staging, strip, &limits)?;
         if fetch.strip.is_none() {
             tree = without_top(tree);

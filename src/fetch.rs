@@ -33,14 +33,13 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
-use sha2::{Digest, Sha256 as Hasher};
-
 pub use self::http::Limits;
 use self::http::{Client, Sink, Trouble};
 use self::mirror::{Located, Mirror, MirrorError};
 use self::origins::Origins;
 use crate::outcome::Failure;
-use crate::source::{Archive, Place, Sha256};
+use crate::source::checksum::{Digests, Hashing};
+use crate::source::{Archive, Checksum, Checksums, Place};
 use crate::store::{Store, StoreError};
 
 /// How things are fetched.
@@ -82,7 +81,7 @@ pub type Progress<'a> = &'a (dyn Fn(u64, Option<u64>) + Sync);
 /// What one place gave.
 enum Miss {
     /// Other bytes than wanted.
-    Mismatch { url: String, got: Sha256, size: u64, kept: Option<String> },
+    Mismatch { url: String, expected: String, got: String, size: u64, kept: Option<String> },
     /// Nothing, for a reason that may pass.
     Transient(String),
     /// Nothing, and it will not.
@@ -135,9 +134,10 @@ impl Fetcher {
         progress: Progress,
         stop: &AtomicBool,
     ) -> Result<PathBuf, Failure> {
-        store.hold(archive.sha256.as_bytes()).map_err(|error| machine(&error))?;
-        let target = store.archive_path(&archive.sha256);
-        if let Some(size) = stored(&target, &archive.sha256)? {
+        let name = archive.checksums.name();
+        store.hold(&name.id()).map_err(|error| machine(&error))?;
+        let target = store.archive_path(&name);
+        if let Some(size) = stored(&target, &archive.checksums)? {
             // Bytes that came from elsewhere say nothing of a place that is new: it is asked once.
             if self.settings.offline || origins::is_known(store, archive) {
                 progress(size, Some(size));
@@ -190,7 +190,8 @@ impl Fetcher {
         if self.needs_network(located) {
             return Err(Miss::Offline);
         }
-        let mut landing = Landing::new(store, progress).map_err(|error| Miss::Fatal(machine(&error)))?;
+        let mut landing = Landing::new(store, &archive.checksums, progress)
+            .map_err(|error| Miss::Fatal(machine(&error)))?;
         let done = match located {
             Located::Url(url) => self.client.download(url, max, stop, &mut landing),
             Located::File(path) => http::copy(path, max, stop, &mut landing),
@@ -207,10 +208,11 @@ impl Fetcher {
             }
             Err(trouble) => return Err(Miss::Lasting(format!("{shown}: {trouble}"))),
         }
-        let (got, size) = landing.digest();
-        if got != archive.sha256 {
-            let kept = landing.keep(store, &got);
-            return Err(Miss::Mismatch { url: shown, got, size, kept });
+        let (digests, size) = landing.digests();
+        if let Some((expected, got)) = archive.checksums.mismatch(&digests) {
+            let kept = landing.keep(store, &digests);
+            let (expected, got) = (written(&expected), written(&got));
+            return Err(Miss::Mismatch { url: shown, expected, got, size, kept });
         }
         landing.publish(target).map_err(|error| Miss::Fatal(machine(&error)))
     }
@@ -255,10 +257,11 @@ fn show(located: &Located) -> String {
 
 /// What all places together come to.
 fn verdict(archive: &Archive, misses: Vec<Miss>) -> Failure {
-    let expected = archive.sha256.to_hex();
     let what = match archive.places.first() {
         Some(place) => place.to_string(),
-        None => format!("the archive with SHA-256 {expected}, for which no place is known,"),
+        None => {
+            format!("the archive with {}, for which no place is known,", spoken(&archive.checksums.name()))
+        }
     };
     if misses.iter().any(|miss| matches!(miss, Miss::Offline)) {
         return Failure::Offline { what };
@@ -267,10 +270,10 @@ fn verdict(archive: &Archive, misses: Vec<Miss>) -> Failure {
     let mut tried = Vec::new();
     for miss in misses {
         match miss {
-            Miss::Mismatch { url, got, size, kept } if settled => {
-                return Failure::HashMismatch { url, expected, got: got.to_hex(), size, kept };
+            Miss::Mismatch { url, expected, got, size, kept } if settled => {
+                return Failure::HashMismatch { url, expected, got, size, kept };
             }
-            Miss::Mismatch { url, got, size, .. } => {
+            Miss::Mismatch { url, expected, got, size, .. } => {
                 tried.push(format!("{url}: wrong checksum {got} ({size} bytes), expected {expected}"));
             }
             Miss::Transient(reason) | Miss::Lasting(reason) => tried.push(reason),
@@ -280,16 +283,34 @@ fn verdict(archive: &Archive, misses: Vec<Miss>) -> Failure {
     Failure::FetchFailed { what, tried }
 }
 
-/// The size of the stored archive, if it is there and its bytes are right. One with other bytes is
-/// taken away: somebody has damaged or poisoned it.
-fn stored(path: &Path, expected: &Sha256) -> Result<Option<u64>, Failure> {
+/// A checksum as messages have it: the usual kind needs no name.
+fn written(sum: &Checksum) -> String {
+    match sum {
+        Checksum::Sha256(sum) => sum.to_hex(),
+        other => other.to_string(),
+    }
+}
+
+fn spoken(sum: &Checksum) -> String {
+    let kind = match sum {
+        Checksum::Sha256(_) => "SHA-256",
+        Checksum::Sha512(_) => "SHA-512",
+        Checksum::Md5(_) => "MD5",
+    };
+    format!("{kind} {}", sum.to_hex())
+}
+
+/// The size of the stored archive, if it is there and its bytes are right. One whose bytes are not
+/// those of its name is taken away: somebody has damaged or poisoned it. If they are, but are not
+/// what another checksum says, no file can have both.
+fn stored(path: &Path, expected: &Checksums) -> Result<Option<u64>, Failure> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io_failure("opening an archive", path, &error)),
     };
     let read = |error| io_failure("reading an archive", path, &error);
-    let mut hasher = Hasher::new();
+    let mut hasher = Hashing::new(expected);
     let mut chunk = vec![0; 256 << 10];
     let mut size = 0;
     if file.metadata().map_err(read)?.is_file() {
@@ -304,8 +325,18 @@ fn stored(path: &Path, expected: &Sha256) -> Result<Option<u64>, Failure> {
                 Err(error) => return Err(read(error)),
             }
         }
-        if Sha256::from_bytes(hasher.finalize().into()) == *expected {
-            return Ok(Some(size));
+        match expected.mismatch(&hasher.finish()) {
+            None => return Ok(Some(size)),
+            Some((wrong, _)) if wrong == expected.name() => {}
+            Some((wrong, got)) => {
+                return Err(Failure::HashMismatch {
+                    url: format!("the store's archive {}", expected.name()),
+                    expected: written(&wrong),
+                    got: written(&got),
+                    size,
+                    kept: None,
+                });
+            }
         }
     }
     match fs::remove_file(path) {
@@ -322,31 +353,32 @@ fn stored(path: &Path, expected: &Sha256) -> Result<Option<u64>, Failure> {
 struct Landing<'a> {
     file: File,
     path: PathBuf,
-    hasher: Hasher,
+    wanted: Checksums,
+    hasher: Hashing,
     size: u64,
     total: Option<u64>,
     progress: Progress<'a>,
 }
 
 impl<'a> Landing<'a> {
-    fn new(store: &Store, progress: Progress<'a>) -> Result<Self, StoreError> {
+    fn new(store: &Store, wanted: &Checksums, progress: Progress<'a>) -> Result<Self, StoreError> {
         let path = store.scratch_path("fetch")?;
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .open(&path)
             .map_err(|source| StoreError::Io { operation: "create", path: path.clone(), source })?;
-        Ok(Self { file, path, hasher: Hasher::new(), size: 0, total: None, progress })
+        Ok(Self { file, path, wanted: *wanted, hasher: Hashing::new(wanted), size: 0, total: None, progress })
     }
 
-    fn digest(&self) -> (Sha256, u64) {
-        (Sha256::from_bytes(self.hasher.clone().finalize().into()), self.size)
+    fn digests(&self) -> (Digests, u64) {
+        (self.hasher.clone().finish(), self.size)
     }
 
     /// Keeps bytes that nobody wanted for people to look at; where, from the store's root. That this
     /// fails changes nothing.
-    fn keep(self, store: &Store, got: &Sha256) -> Option<String> {
-        let name = format!("download-{got}");
+    fn keep(self, store: &Store, got: &Digests) -> Option<String> {
+        let name = format!("download-{}", got.sha256);
         let kept = format!("quarantine/{name}");
         if !store.root().join(&kept).exists() {
             store.set_aside(&self.path, &name).ok()??;
@@ -373,7 +405,7 @@ impl Sink for Landing<'_> {
         use std::io::Seek;
         self.file.set_len(0)?;
         self.file.rewind()?;
-        self.hasher = Hasher::new();
+        self.hasher = Hashing::new(&self.wanted);
         (self.size, self.total) = (0, size);
         (self.progress)(0, size);
         Ok(())

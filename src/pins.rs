@@ -14,7 +14,7 @@ use crate::lock::Lock;
 use crate::name::RecipeName;
 use crate::outcome::Failure;
 use crate::recipe::overlay::{Recipes, RecipesError};
-use crate::source::{Archive, LocalPath, PinnedDeb, Place, Sha256};
+use crate::source::{Archive, Checksum, LocalPath, PinnedDeb, Place};
 use crate::store::staging::scan;
 use crate::store::tree::{BlobHash, File, Node, RelPath, Tree, TreeError, TreeHash};
 use crate::store::{Store, StoreError};
@@ -46,7 +46,7 @@ pub struct Pins {
     bases: BTreeMap<RecipeName, Vec<PinnedDeb>>,
     contents: HashMap<TreeHash, Content>,
     /// Where archives that a file names by a path are on this machine.
-    archives: HashMap<Sha256, Vec<LocalPath>>,
+    archives: HashMap<Checksum, Vec<LocalPath>>,
 }
 
 impl Pins {
@@ -69,13 +69,13 @@ impl Pins {
         });
         let local: Vec<LocalPath> = local.collect();
         if !local.is_empty() {
-            self.archives.entry(archive.sha256).or_default().extend(local);
+            self.archives.entry(archive.checksums.name()).or_default().extend(local);
         }
     }
 
     /// The archive with its local places where they are on this machine.
     pub fn located(&self, archive: &Archive) -> Archive {
-        let known = self.archives.get(&archive.sha256).map(Vec::as_slice).unwrap_or_default();
+        let known = self.archives.get(&archive.checksums.name()).map(Vec::as_slice).unwrap_or_default();
         let places = archive.places.iter().flat_map(|place| match place {
             Place::Path(path) => {
                 let same = known.iter().filter(|known| known.written == path.written);
@@ -83,7 +83,7 @@ impl Pins {
             }
             place => vec![place.clone()],
         });
-        Archive { sha256: archive.sha256, places: places.collect() }
+        Archive { checksums: archive.checksums, places: places.collect() }
     }
 
     /// Hashes a file or directory of this machine.
@@ -189,7 +189,7 @@ mod tests {
     fn local_places_of_a_document_are_found_on_this_machine() {
         let path =
             |directory: &str| Place::Path(LocalPath { written: "a.tar".into(), directory: directory.into() });
-        let archive = |places| Archive { sha256: Sha256::from_bytes([1; 32]), places };
+        let archive = |places| Archive::new(crate::source::Sha256::from_bytes([1; 32]), places);
         let url = Place::Url("https://example.org/a.tar".into());
         let mut pins = Pins::default();
         pins.pin_archive(&archive(vec![url.clone(), path("/here")]));

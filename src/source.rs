@@ -1,68 +1,39 @@
 //! Fixed outputs: bytes that come from outside and are known by their checksum beforehand.
 
+pub mod checksum;
+
 use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// A SHA-256 digest: what Debian indexes and package recipes name bytes by.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sha256([u8; 32]);
+pub use self::checksum::{Checksum, ChecksumError, Checksums, Sha256};
 
-impl Sha256 {
-    /// Takes a finished digest.
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// The digest.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
-    /// Reads 64 hexadecimal digits.
-    pub fn from_hex(text: &str) -> Option<Self> {
-        // BLAKE3's hexadecimal reader serves any 32 bytes.
-        blake3::Hash::from_hex(text).ok().map(|digest| Self(*digest.as_bytes()))
-    }
-
-    /// 64 lower-case hexadecimal digits.
-    pub fn to_hex(&self) -> String {
-        blake3::Hash::from_bytes(self.0).to_hex().to_string()
-    }
-}
-
-impl fmt::Display for Sha256 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_hex())
-    }
-}
-
-impl fmt::Debug for Sha256 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{self}")
-    }
-}
-
-impl Serialize for Sha256 {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Sha256 {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        Self::from_hex(&text).ok_or_else(|| serde::de::Error::custom("expected 64 hexadecimal digits"))
-    }
-}
-
-/// One file known by its checksum, and the places where it may be had: all hold the same bytes.
+/// One file known by its checksums, and the places where it may be had: all hold the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Archive {
-    pub sha256: Sha256,
-    /// Tried in this order, after the store's own archives.
+    /// All of them must be right. In documents they stand beside the places.
+    #[serde(flatten)]
+    pub checksums: Checksums,
+    /// Tried in this order, after the store's own archives and the archive mirrors.
     pub places: Vec<Place>,
+}
+
+impl Archive {
+    /// A file and where it may be had.
+    pub fn new(checksums: impl Into<Checksums>, places: Vec<Place>) -> Self {
+        Self { checksums: checksums.into(), places }
+    }
+}
+
+/// The file name at the end of a URL: what a file that is no archive is placed under. Nothing for a
+/// URL that ends in none.
+pub fn file_name_of(url: &str) -> Option<&str> {
+    let path = url.split(['?', '#']).next()?;
+    let path = path.split_once("://").map_or(path, |(_, rest)| rest);
+    let (_, name) = path.rsplit_once('/')?;
+    let plain = !name.is_empty() && name != "." && name != ".." && !name.contains(['\0', '\\']);
+    plain.then_some(name)
 }
 
 /// Where a file may be had.
@@ -120,4 +91,35 @@ pub struct PinnedDeb {
     /// Bytes of the `.deb`.
     pub size: u64,
     pub sha256: Sha256,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_are_the_ends_of_urls() {
+        let names = [
+            ("https://example.org/a/b.tar.gz", Some("b.tar.gz")),
+            ("https://example.org/a/b.tbz?raw=true#x", Some("b.tbz")),
+            ("https://example.org/api/archive?sha=00/1", Some("archive")),
+            ("file:///a/script.sh", Some("script.sh")),
+            ("https://example.org/", None),
+            ("https://example.org", None),
+            ("https://example.org/a/..", None),
+        ];
+        for (url, name) in names {
+            assert_eq!(file_name_of(url), name, "{url}");
+        }
+    }
+
+    #[test]
+    fn archives_with_a_sha256_only_are_written_as_they_always_were() {
+        let archive =
+            Archive::new(Sha256::from_bytes([1; 32]), vec![Place::Url("https://example.org/a".into())]);
+        let text = serde_json::to_string(&archive).unwrap();
+        let sum = "01".repeat(32);
+        assert_eq!(text, format!(r#"{{"sha256":"{sum}","places":[{{"url":"https://example.org/a"}}]}}"#));
+        assert_eq!(serde_json::from_str::<Archive>(&text).unwrap(), archive);
+    }
 }

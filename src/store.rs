@@ -6,7 +6,8 @@
 //! trees/<treehash>/           outputs
 //! manifests/<treehash>        a tree's names and hashes (a cache: can be made from the tree)
 //! layers/<kind>-<buildkey>/   layer.json (document, outcome, tree), build.log
-//! archives/sha256/<xx>/<sum>  downloaded files, in the layout of opam's caches
+//! archives/<kind>/<xx>/<sum>  downloaded files, in the layout of opam's caches; the kind is the
+//!                             first of sha256, sha512, md5 that they are known by
 //! plans/                      caches keyed by plans (deletable)
 //! roots/                      what gc must keep
 //! interrupted/                logs of runs that ended without a verdict
@@ -42,7 +43,7 @@ use self::disk::{RangeLock, Sharing};
 use self::staging::Staging;
 use self::tree::{BlobHash, Tree, TreeError, TreeHash};
 use self::uses::Uses;
-use crate::source::Sha256;
+use crate::source::Checksum;
 
 /// The byte of `locks/store` that is held while something appears directly below `tmp`.
 const SCRATCH: i64 = 1;
@@ -256,10 +257,9 @@ impl Store {
         Ok(tree)
     }
 
-    /// Where the archive with this SHA-256 is or would be.
-    pub fn archive_path(&self, sha256: &Sha256) -> PathBuf {
-        let hex = sha256.to_hex();
-        self.root.join("archives/sha256").join(&hex[..2]).join(hex)
+    /// Where the archive of this name is or would be.
+    pub fn archive_path(&self, name: &Checksum) -> PathBuf {
+        self.root.join("archives").join(name.path())
     }
 
     /// A directory of this process for files on their way into the store, on the same file

@@ -125,9 +125,9 @@ fn add_node(keeps: &mut Keeps, plan: &Plan, node: NodeId, output: Option<&TreeHa
     }
     if let (Kind::Source | Kind::Base, Ok(action)) = (derivation.kind, derivation.action()) {
         match action {
-            Action::Fetch(fetch) => keeps.add_archive(&fetch.archive.sha256),
+            Action::Fetch(fetch) => keeps.add_archive(&fetch.archive.checksums.name()),
             Action::Base(base) => {
-                base.packages.iter().for_each(|package| keeps.add_archive(&package.sha256));
+                base.packages.iter().for_each(|package| keeps.add_archive(&package.sha256.into()));
             }
             _ => {}
         }

@@ -129,6 +129,68 @@ pub fn unpack(
     unpacked.map_err(|error| error.into_failure(what))
 }
 
+/// Whether the file at `path`, called `what` in messages, begins as an archive does: a compressed
+/// file, a tar archive or a zip archive. Opam decides by the first bytes too.
+pub fn is_archive(what: &str, path: &Path) -> Result<bool, Failure> {
+    let mut head = [0; 512];
+    let mut read = || {
+        let mut file = File::open(path)?;
+        let mut length = 0;
+        while length < head.len() {
+            match file.read(&mut head[length..]) {
+                Ok(0) => break,
+                Ok(count) => length += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(length)
+    };
+    let length = read().map_err(|error| ArchiveError::Read(error).into_failure(what))?;
+    let head = &head[..length];
+    let is_tar = head.get(257..262) == Some(b"ustar");
+    Ok(is_tar || MAGIC.iter().any(|magic| head.starts_with(magic)))
+}
+
+/// How compressed files and zip archives begin: gzip, bzip2, xz, zstd, lzma, zip.
+const MAGIC: [&[u8]; 6] = [
+    &[0x1f, 0x8b],
+    b"BZh",
+    &[0xfd, b'7', b'z', b'X', b'Z', 0],
+    &[0x28, 0xb5, 0x2f, 0xfd],
+    &[0x5d, 0, 0],
+    &[b'P', b'K', 3, 4],
+];
+
+/// A tree that holds the file at `path`, called `what` in messages, under `name`. Its bytes go into
+/// `staging`.
+pub fn single(
+    what: &str,
+    path: &Path,
+    name: &str,
+    staging: &Staging,
+    limits: &Limits,
+) -> Result<Tree, Failure> {
+    let take = || {
+        let wrong = |source| ArchiveError::Tree { member: shown(name.as_bytes()), source };
+        let target = RelPath::parse(name).map_err(wrong)?;
+        let file = File::open(path).map_err(ArchiveError::Read)?;
+        if file.metadata().map_err(ArchiveError::Read)?.len() > limits.bytes {
+            return Err(ArchiveError::TooLarge(limits.bytes));
+        }
+        let mut body = Tapped { inner: file, failed: None };
+        let added = staging.add(&mut body, false);
+        let added = match body.failed {
+            Some(error) => Err(ArchiveError::Read(error)),
+            None => added.map_err(ArchiveError::Store),
+        };
+        let mut tree = Tree::default();
+        tree.insert(&target, Node::File(added?)).map_err(wrong)?;
+        Ok(tree)
+    };
+    take().map_err(|error| error.into_failure(what))
+}
+
 /// Unpacks a tar archive, compressed or not. `place` says where a member goes in the tree, or that
 /// it is left out.
 pub(super) fn unpack_tar(

@@ -45,7 +45,7 @@ pub fn base(
     order.sort_by_key(|index| std::cmp::Reverse(debs[*index].size));
 
     let download = |deb: &PinnedDeb| {
-        let archive = Archive { sha256: deb.sha256, places: vec![Place::Mirror(deb.path.clone())] };
+        let archive = Archive::new(deb.sha256, vec![Place::Mirror(deb.path.clone())]);
         let before = AtomicU64::new(0);
         let report = |now: u64, _: Option<u64>| {
             // A new attempt starts at 0 again, so the difference may be negative.

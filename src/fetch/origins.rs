@@ -84,5 +84,5 @@ fn remembered(store: &Store, archive: &Archive) -> Option<Vec<String>> {
 }
 
 fn memory(store: &Store, archive: &Archive) -> std::path::PathBuf {
-    store.plans().join("fetched").join(archive.sha256.to_hex())
+    store.plans().join("fetched").join(archive.checksums.name().label())
 }

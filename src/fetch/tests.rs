@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256 as Hasher};
 use tempfile::TempDir;
 
 use super::*;
-use crate::source::LocalPath;
+use crate::source::{LocalPath, Sha256};
 use crate::store::staging::Staging;
 use crate::store::tree::{Node, RelPath, Tree};
 
@@ -84,7 +84,7 @@ fn sum(bytes: &[u8]) -> Sha256 {
 }
 
 fn archive(bytes: &[u8], places: impl IntoIterator<Item = Place>) -> Archive {
-    Archive { sha256: sum(bytes), places: places.into_iter().collect() }
+    Archive::new(sum(bytes), places.into_iter().collect())
 }
 
 /// Limits under which a test does not wait for long.

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::*;
 use crate::bytes::seal;
-use crate::derivation::{Action, BuildKey, Derivation, Fetch, Input, Kind, NodeId};
+use crate::derivation::{Action, BuildKey, Derivation, Fetch, Holds, Input, Kind, NodeId};
 use crate::plan::Plan;
 use crate::source::{Archive, Sha256};
 
@@ -82,8 +82,15 @@ fn source_looks_changed_when_anything_in_it_does_or_might_have_during_the_run() 
 
 /// A source node and a user's node that has two given trees of the same content.
 fn sample() -> (Table, Vec<u8>) {
-    let archive = Archive { places: vec![], sha256: Sha256::from_bytes([4; 32]) };
-    let fetch = Fetch { archive, strip: None, archive_bytes: 1, unpacked_bytes: 2, members: 3 };
+    let archive = Archive::new(Sha256::from_bytes([4; 32]), vec![]);
+    let fetch = Fetch {
+        archive,
+        holds: Holds::Archive,
+        strip: None,
+        archive_bytes: 1,
+        unpacked_bytes: 2,
+        members: 3,
+    };
     let mut plan = Plan::default();
     let first = Derivation::new(Kind::Source, "first".into(), &Action::Fetch(fetch.clone()), vec![]);
     plan.add(first);

@@ -105,6 +105,7 @@ impl Planner<'_> {
             None => self.source_recipe.insert(SourceRecipe::load(self.evaluation.recipes)?.recipe),
         };
         let action = Action::Fetch(derivation::Fetch {
+            holds: derivation::Holds::Archive,
             archive: source.archive.clone(),
             strip: source.strip,
             archive_bytes: recipe.archive_bytes,

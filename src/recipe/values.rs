@@ -142,7 +142,7 @@ pub fn source_archive(value: Value<'_>, directory: Option<&Path>) -> Option<Sour
         });
         let strip = table.optional("strip", |value| value.integer(0..=MAX_STRIP));
         let strip = strip.and_then(|strip| u32::try_from(strip).ok());
-        Some(SourceArchive { archive: Archive { sha256: sha256?, places: places? }, strip })
+        Some(SourceArchive { archive: Archive::new(sha256?, places?), strip })
     })
 }
 

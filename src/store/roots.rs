@@ -24,7 +24,7 @@ use super::key::BuildKey;
 use super::tree::TreeHash;
 use super::uses::Id;
 use super::{Store, StoreError};
-use crate::source::Sha256;
+use crate::source::checksum::{Checksum, KINDS, Sha256};
 
 const MAGIC: &[u8] = b"jtwbuild root 1\n";
 const CHECK: usize = 32;
@@ -111,8 +111,8 @@ impl Keeps {
         self.layers.push(*key.as_bytes());
     }
 
-    pub fn add_archive(&mut self, sha256: &Sha256) {
-        self.archives.push(*sha256.as_bytes());
+    pub fn add_archive(&mut self, name: &Checksum) {
+        self.archives.push(name.id());
     }
 
     /// Adds everything of `other`.
@@ -315,7 +315,7 @@ impl Store {
         match names.as_slice() {
             ["trees", tree] => keeps.add_tree(&TreeHash::from_hex(tree)?),
             ["layers", layer] => keeps.add_layer(&BuildKey::from_hex(layer.rsplit_once('-')?.1)?),
-            ["archives", "sha256", _, archive] => keeps.add_archive(&Sha256::from_hex(archive)?),
+            ["archives", kind, _, archive] => keeps.add_archive(&Checksum::from_hex(kind, archive)?),
             _ => return None,
         }
         Some(keeps)
@@ -359,8 +359,30 @@ impl Store {
             let _ = disk::touch(&self.tree_path(&TreeHash::from_bytes(tree)));
         }
         for archive in dropped(&before.archives, &after.archives) {
-            let _ = disk::touch(&self.archive_path(&Sha256::from_bytes(archive)));
+            let _ = self.archive_of(&archive).and_then(|path| disk::touch(&path));
         }
+    }
+
+    /// Where the archive that a root knows by `id` is: an id does not tell of which kind it is.
+    fn archive_of(&self, id: &Id) -> Result<PathBuf, StoreError> {
+        let path = self.archive_path(&Sha256::from_bytes(*id).into());
+        if disk::exists(&path) {
+            return Ok(path);
+        }
+        let hex = Sha256::from_bytes(*id).to_hex();
+        for kind in KINDS {
+            let shard = self.root().join("archives").join(kind).join(&hex[..2]);
+            if !disk::exists(&shard) {
+                continue;
+            }
+            let names =
+                disk::list(&shard)?.into_iter().filter_map(|entry| entry.file_name().into_string().ok());
+            let found = names.filter_map(|name| Checksum::from_hex(kind, &name)).find(|sum| sum.id() == *id);
+            if let Some(sum) = found {
+                return Ok(self.archive_path(&sum));
+            }
+        }
+        Ok(path)
     }
 }
 

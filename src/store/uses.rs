@@ -15,7 +15,7 @@ use super::disk::{self, LockFile, RangeLock, Sharing};
 use super::tree::TreeHash;
 use super::{Store, StoreError};
 
-/// The 32 bytes that name a tree, a layer (its build key) or an archive (its SHA-256).
+/// The 32 bytes that name a tree, a layer (its build key) or an archive ([`Checksum::id`](crate::source::Checksum::id)).
 pub type Id = [u8; 32];
 
 /// The kernel goes through all locks of a file to add one, so they are spread over so many files.

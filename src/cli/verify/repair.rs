@@ -17,7 +17,7 @@ use crate::fetch::{Fetcher, Settings as FetchSettings};
 use crate::pins::Pins;
 use crate::plan::Plan;
 use crate::realise::{Place as World, Settings, Stop, realise_only};
-use crate::source::{Archive, Place, Sha256};
+use crate::source::{Archive, Checksum, Place};
 use crate::store::Store;
 use crate::store::facts::Facts;
 use crate::store::verify::repair::{LostTree, Remedy, Repaired, repair};
@@ -82,7 +82,7 @@ pub(super) fn run(
     let universe = Universe::read(verb)?;
     let own = Fetcher::new(FetchSettings { offline: verb.offline, ..FetchSettings::default() });
     let fetcher = universe.as_ref().map_or(&own, |universe| &universe.loaded.fetcher);
-    let mut refetch = |sum: &Sha256| {
+    let mut refetch = |sum: &Checksum| {
         let archive = source(store, verified, sum).ok_or("no layer says where it came from")?;
         let archive = match &universe {
             Some(universe) => universe.pins.located(&archive),
@@ -187,15 +187,17 @@ fn settle(store: &Store, lost: &[LostTree], mended: &mut Vec<Mended>) {
 }
 
 /// Where the archive came from, as the document of some layer has it.
-fn source(store: &Store, verified: &Verified, sum: &Sha256) -> Option<Archive> {
+fn source(store: &Store, verified: &Verified, sum: &Checksum) -> Option<Archive> {
     verified.layers.iter().filter(|layer| matches!(layer.kind.as_str(), "source" | "base" | "node")).find_map(
         |layer| {
             let record = store.layer(&layer.id).ok()??;
             match serde_json::from_value(record.document.get("action")?.clone()).ok()? {
-                Action::Fetch(fetch) => Some(fetch.archive).filter(|archive| archive.sha256 == *sum),
+                Action::Fetch(fetch) => {
+                    Some(fetch.archive).filter(|archive| archive.checksums.name() == *sum)
+                }
                 Action::Base(base) => {
-                    let deb = base.packages.into_iter().find(|deb| deb.sha256 == *sum)?;
-                    Some(Archive { sha256: *sum, places: vec![Place::Mirror(deb.path)] })
+                    let deb = base.packages.into_iter().find(|deb| Checksum::from(deb.sha256) == *sum)?;
+                    Some(Archive::new(*sum, vec![Place::Mirror(deb.path)]))
                 }
                 _ => None,
             }

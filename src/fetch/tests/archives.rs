@@ -287,3 +287,48 @@ fn bombs_end_in_a_clear_error() {
     let many = (0..11).fold(Tar::default(), |tar, index| tar.directory(&format!("d{index}")));
     assert!(unpack_within(&many.end(), 0, &limits).unwrap_err().contains("more than 10 members"));
 }
+
+#[test]
+fn a_file_that_is_no_archive_is_placed_under_its_name() {
+    let scene = Scene::new();
+    let staging = scene.stage();
+    let file = scene.write("download", b"#!/bin/sh\n");
+    let tree = archive::single("x", &file, "script.sh", &staging, &Limits::default()).unwrap();
+    let path = RelPath::parse("script.sh").unwrap();
+    assert!(matches!(tree.get(&path), Some(Node::File(file)) if file.size == 10 && !file.executable));
+    assert_eq!(tree.entries().count(), 1);
+    staging.publish(&tree).unwrap();
+    for bad in ["../x", "/x", "a/../../x", "", "."] {
+        let failure = archive::single("x", &file, bad, &staging, &Limits::default()).unwrap_err();
+        assert!(matches!(failure, Failure::BadInput { .. }), "{bad}");
+    }
+    let little = Limits { bytes: 9, ..Limits::default() };
+    assert!(archive::single("x", &file, "a", &staging, &little).is_err());
+}
+
+#[test]
+fn bytes_and_not_names_say_what_is_an_archive() {
+    let scene = Scene::new();
+    let tar = sample();
+    let gzip = {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(&tar).unwrap();
+        packer.finish().unwrap()
+    };
+    let cases: [(&[u8], bool); 10] = [
+        (&tar, true),
+        (&gzip, true),
+        (b"BZh91AY", true),
+        (&[0xfd, b'7', b'z', b'X', b'Z', 0], true),
+        (&[0x28, 0xb5, 0x2f, 0xfd, 0], true),
+        (b"PK\x03\x04", true),
+        (b"#!/bin/sh\n", false),
+        (b"BZ", false),
+        (b"", false),
+        (&[0x1f], false),
+    ];
+    for (at, (bytes, expected)) in cases.into_iter().enumerate() {
+        let file = scene.write("archive.tar.gz", bytes);
+        assert_eq!(archive::is_archive("x", &file).unwrap(), expected, "{at}");
+    }
+}

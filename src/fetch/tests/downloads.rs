@@ -21,7 +21,7 @@ fn a_file_is_fetched_once_and_read_from_the_store_after_that() {
     let progress = |done, total| reported.lock().unwrap().push((done, total));
     let stop = AtomicBool::new(false);
     let got = fetcher().fetch(&scene.store, &archive, &progress, &stop).unwrap();
-    assert_eq!(got, scene.store.archive_path(&archive.sha256));
+    assert_eq!(got, scene.store.archive_path(&archive.checksums.name()));
     assert_eq!(fs::read(&got).unwrap(), GOOD);
     assert_eq!(reported.lock().unwrap().last(), Some(&(GOOD.len() as u64, Some(GOOD.len() as u64))));
     assert_eq!(scene.fetch(&fetcher(), &archive).unwrap(), got);
@@ -83,7 +83,7 @@ fn a_poisoned_archive_is_discarded_and_fetched_again() {
     let scene = Scene::new();
     let server = Server::start(|_, _| Reply::Ok(GOOD.to_vec()));
     let archive = archive(GOOD, [url(&server)]);
-    let target = scene.store.archive_path(&archive.sha256);
+    let target = scene.store.archive_path(&archive.checksums.name());
     fs::create_dir_all(target.parent().unwrap()).unwrap();
     fs::write(&target, b"the bytes that were w4nted").unwrap();
     let offline = Fetcher::new(Settings { offline: true, ..Settings::default() });

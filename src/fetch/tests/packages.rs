@@ -175,9 +175,9 @@ fn a_package_with_other_bytes_than_pinned_is_refused() {
     long.size -= 1;
     scene
         .store
-        .archive_path(&long.sha256)
+        .archive_path(&long.sha256.into())
         .exists()
-        .then(|| fs::remove_file(scene.store.archive_path(&long.sha256)));
+        .then(|| fs::remove_file(scene.store.archive_path(&long.sha256.into())));
     let failure = make_base(&scene, &scene.stage(), &[long]).unwrap_err();
     assert!(failure.to_string().contains("more than"), "{failure}");
 }

@@ -2,6 +2,7 @@
 
 use super::Kind;
 use super::mark::{Ids, Marks};
+use crate::source::checksum::{Checksum, KINDS};
 use crate::store::key::BuildKey;
 use crate::store::tree::TreeHash;
 use crate::store::uses::Id;
@@ -13,7 +14,7 @@ pub struct Condemned {
     /// A layer, a tree or an archive.
     pub kind: Kind,
     pub id: Id,
-    /// The name of its directory entry.
+    /// The name of its directory entry; of an archive its [`Checksum::label`].
     pub name: String,
 }
 
@@ -42,10 +43,16 @@ impl Inventory {
             inventory.trees.extend(id);
             inventory.add(Kind::Tree, id, name, marks);
         }
-        for below in names(store, "archives/sha256").or_else(when_missing)? {
-            for name in names(store, &format!("archives/sha256/{below}")).or_else(when_missing)? {
-                let id = TreeHash::from_hex(&name).map(|id| *id.as_bytes());
-                inventory.add(Kind::Archive, id.filter(|_| name.starts_with(&below)), name, marks);
+        for kind in KINDS {
+            let place = format!("archives/{kind}");
+            for below in names(store, &place).or_else(when_missing)? {
+                for name in names(store, &format!("{place}/{below}")).or_else(when_missing)? {
+                    let path = format!("{kind}/{below}/{name}");
+                    let sum = Checksum::from_hex(kind, &name).filter(|sum| sum.path() == path);
+                    if let Some(sum) = sum {
+                        inventory.add(Kind::Archive, Some(sum.id()), sum.label(), marks);
+                    }
+                }
             }
         }
         Ok(inventory)

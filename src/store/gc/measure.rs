@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::inventory::{Condemned, Inventory, names, when_missing};
 use super::mark::{ById, Ids};
 use super::{Kind, Options};
+use crate::source::Checksum;
 use crate::store::disk::look;
 use crate::store::tree::{BlobHash, TreeHash};
 use crate::store::uses::Id;
@@ -18,7 +19,10 @@ use crate::store::{Store, StoreError, disk};
 pub(super) fn place(store: &Store, condemned: &Condemned) -> PathBuf {
     let Condemned { kind, name, .. } = condemned;
     match kind {
-        Kind::Archive => store.root().join("archives/sha256").join(&name[..2]).join(name),
+        Kind::Archive => match Checksum::from_label(name) {
+            Some(sum) => store.archive_path(&sum),
+            None => store.root().join("archives").join(name),
+        },
         Kind::Layer => store.root().join("layers").join(name),
         _ => store.root().join("trees").join(name),
     }

@@ -7,7 +7,7 @@ use super::inventory::{Condemned, Inventory, names, when_missing};
 use super::mark::{Ids, Marks};
 use super::measure::{Pooled, bytes_at, each_link, files_of, is_recent, place, pool};
 use super::{Event, Kind, Options, Report, Watch};
-use crate::source::Sha256;
+use crate::source::Checksum;
 use crate::store::disk::look;
 use crate::store::facts::Facts;
 use crate::store::tree::TreeHash;
@@ -197,7 +197,7 @@ impl Sweep<'_> {
         let removed = self.report.removed.iter().filter(|removed| removed.kind == Kind::Archive);
         let removed: HashSet<String> = removed.map(|removed| removed.name.clone()).collect();
         for name in names(self.store, "plans/fetched").or_else(when_missing)? {
-            let Some(archive) = Sha256::from_hex(&name) else { continue };
+            let Some(archive) = Checksum::from_label(&name) else { continue };
             let path = self.store.plans().join("fetched").join(&name);
             let is_there = !removed.contains(&name) && disk::exists(&self.store.archive_path(&archive));
             if is_there || is_recent(&path, self.options.keep) {

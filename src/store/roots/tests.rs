@@ -8,7 +8,7 @@ fn sample() -> Root {
         keeps.add_tree(&TreeHash::from_bytes([byte; 32]));
         keeps.add_layer(&BuildKey::from_bytes([byte + 1; 32]));
     }
-    keeps.add_archive(&Sha256::from_bytes([b'\n'; 32]));
+    keeps.add_archive(&Sha256::from_bytes([b'\n'; 32]).into());
     keeps.add_tree(&TreeHash::from_bytes([5; 32]));
     keeps.finish();
     let about = About {

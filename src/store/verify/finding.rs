@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::source::Sha256;
+use crate::source::Checksum;
 use crate::store::tree::{File, RelPath, TreeHash};
 
 /// One thing in the store.
@@ -13,7 +13,7 @@ pub enum Object {
     Tree(TreeHash),
     /// A layer by its id.
     Layer(String),
-    Archive(Sha256),
+    Archive(Checksum),
     /// A tree's manifest: a cache.
     Manifest(String),
     /// The memory of facts: a cache.
@@ -42,10 +42,7 @@ impl Object {
             Self::File(name) => format!("files/{name}"),
             Self::Tree(tree) => format!("trees/{}", tree.to_hex()),
             Self::Layer(id) => format!("layers/{id}"),
-            Self::Archive(sum) => {
-                let hex = sum.to_hex();
-                format!("archives/sha256/{}/{hex}", &hex[..2])
-            }
+            Self::Archive(sum) => format!("archives/{}", sum.path()),
             Self::Manifest(name) => format!("manifests/{name}"),
             Self::Facts => "plans/facts".into(),
             Self::Foreign(path) => path.clone(),

@@ -6,11 +6,10 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use serde::Deserialize;
-use sha2::{Digest, Sha256 as Hasher};
 
 use super::finding::{Damage, Finding, Object};
 use super::{Counters, Watch};
-use crate::source::Sha256;
+use crate::source::checksum::{Checksum, Checksums, Digests, Hashing, KINDS};
 use crate::store::disk::look;
 use crate::store::facts::Facts;
 use crate::store::key::BuildKey;
@@ -214,20 +213,21 @@ pub(super) fn archives(store: &Store, watch: &Watch<'_>, found: &mut Vec<Finding
     let mut sums = Vec::new();
     let mut foreign = |place: String| found.push(Finding::new(Object::Foreign(place), Damage::Foreign));
     for kind in list(&root)? {
-        if kind != "sha256" {
+        if !KINDS.contains(&kind.as_str()) {
             foreign(format!("archives/{kind}"));
             continue;
         }
         for shard in list(&root.join(&kind))? {
             for name in list(&root.join(&kind).join(&shard)).unwrap_or_default() {
-                match Sha256::from_hex(&name).filter(|sum| sum.to_hex() == name && name.starts_with(&shard)) {
+                let path = format!("{kind}/{shard}/{name}");
+                match Checksum::from_hex(&kind, &name).filter(|sum| sum.path() == path) {
                     Some(sum) => sums.push(sum),
-                    None => foreign(format!("archives/{kind}/{shard}/{name}")),
+                    None => foreign(format!("archives/{path}")),
                 }
             }
         }
     }
-    let look_twice = |sum: &Sha256| {
+    let look_twice = |sum: &Checksum| {
         if watch.is_stopped() {
             return None;
         }
@@ -239,21 +239,22 @@ pub(super) fn archives(store: &Store, watch: &Watch<'_>, found: &mut Vec<Finding
     Ok(())
 }
 
-fn archive(store: &Store, watch: &Watch<'_>, sum: &Sha256) -> Option<Damage> {
-    match sha256(&store.archive_path(sum), watch) {
-        Ok((got, _)) if got == *sum => None,
+fn archive(store: &Store, watch: &Watch<'_>, sum: &Checksum) -> Option<Damage> {
+    let wanted = Checksums::from(*sum);
+    match digests(&store.archive_path(sum), &wanted, watch) {
+        Ok((got, _)) if wanted.mismatch(&got).is_none() => None,
         Ok((_, found)) => Some(Damage::Content { found }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => Some(Damage::Unreadable { reason: error.to_string() }),
     }
 }
 
-fn sha256(path: &Path, watch: &Watch<'_>) -> io::Result<(Sha256, u64)> {
+fn digests(path: &Path, wanted: &Checksums, watch: &Watch<'_>) -> io::Result<(Digests, u64)> {
     if !look::symlink_metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
     let mut file = look::open(path)?;
-    let (mut hasher, mut buffer, mut size) = (Hasher::new(), vec![0; 128 << 10], 0);
+    let (mut hasher, mut buffer, mut size) = (Hashing::new(wanted), vec![0; 128 << 10], 0);
     while !watch.is_stopped() {
         match file.read(&mut buffer) {
             Ok(0) => break,
@@ -269,7 +270,7 @@ fn sha256(path: &Path, watch: &Watch<'_>) -> io::Result<(Sha256, u64)> {
     if watch.is_stopped() {
         return Err(io::ErrorKind::NotFound.into());
     }
-    Ok((Sha256::from_bytes(hasher.finalize().into()), size))
+    Ok((hasher.finish(), size))
 }
 
 /// Checks the manifests against their names.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use super::finding::{Damage, Object};
 use super::{Verified, hashing, pool};
-use crate::source::Sha256;
+use crate::source::Checksum;
 use crate::store::disk::{self, Sharing, look};
 use crate::store::staging::Staging;
 use crate::store::tree::{BlobHash, File, Tree, TreeHash};
@@ -61,7 +61,7 @@ pub struct Repaired {
 }
 
 /// Downloads an archive again into the store, or says why it cannot.
-pub type Refetch<'a> = &'a mut dyn FnMut(&Sha256) -> Result<(), String>;
+pub type Refetch<'a> = &'a mut dyn FnMut(&Checksum) -> Result<(), String>;
 
 /// Repairs what `verified` says is damaged. Two repairs of one store come one after the other.
 pub fn repair(store: &Arc<Store>, verified: &Verified, refetch: Refetch) -> Result<Repaired, StoreError> {
@@ -265,8 +265,8 @@ impl Work<'_> {
         self.store.set_aside(&self.store.layer_path(id), &format!("layer-{id}"))
     }
 
-    fn archive(&self, sum: &Sha256, refetch: Refetch) -> Result<Remedy, StoreError> {
-        self.store.set_aside(&self.store.archive_path(sum), &format!("archive-{sum}"))?;
+    fn archive(&self, sum: &Checksum, refetch: Refetch) -> Result<Remedy, StoreError> {
+        self.store.set_aside(&self.store.archive_path(sum), &format!("archive-{}", sum.to_hex()))?;
         Ok(match refetch(sum) {
             Ok(()) => Remedy::Refetched,
             Err(reason) => Remedy::Lost { reason: Some(reason) },

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256 as Hasher};
 use tempfile::TempDir;
 
 use super::*;
-use crate::source::Sha256;
+use crate::source::{Checksum, Sha256};
 use crate::store::facts::{Fact, Facts};
 use crate::store::key::PlanKey;
 use crate::store::layer::{LayerRecord, Status};
@@ -29,7 +29,7 @@ pub(super) struct Scene {
     pub big: TreeHash,
     pub small: TreeHash,
     pub big_layer: String,
-    pub archive: Sha256,
+    pub archive: Checksum,
 }
 
 /// A document, its members in the order in which they are hashed.
@@ -60,7 +60,7 @@ impl Scene {
         layer(&store, "small.1", small, vec![]);
         let big_layer = layer(&store, "big.1", big, vec![small]);
         let bytes = b"an archive".repeat(1000);
-        let archive = Sha256::from_bytes(Hasher::digest(&bytes).into());
+        let archive = Checksum::from(Sha256::from_bytes(Hasher::digest(&bytes).into()));
         let path = store.archive_path(&archive);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();

@@ -56,9 +56,8 @@ fn roots_that_come_in_the_middle_of_the_removal_are_seen_too() {
             batches += 1;
             // One thing of each batch, before it goes.
             let one = &batch[batch.len() / 2].id;
-            let has = |made: &&Made| {
-                [made.tree.as_bytes(), made.key.as_bytes(), made.archive.as_bytes()].contains(&one)
-            };
+            let has =
+                |made: &&Made| [made.tree.as_bytes(), made.key.as_bytes(), &made.archive.id()].contains(&one);
             scene.root(&format!("root-{batches}"), &[made.iter().find(has).unwrap()]);
         }
     })

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::source::Sha256;
+use crate::source::Checksum;
+use crate::source::checksum::KINDS;
 use crate::store::Store;
 use crate::store::facts::{Fact, Facts};
 use crate::store::gc::{Options, Report, collect};
@@ -19,7 +20,7 @@ use crate::store::tree::{Node, RelPath, Tree, TreeHash};
 pub struct Made {
     pub key: BuildKey,
     pub tree: TreeHash,
-    pub archive: Sha256,
+    pub archive: Checksum,
     files: Vec<(String, String)>,
 }
 
@@ -35,6 +36,18 @@ pub struct Scene {
 
 fn digest(text: &str) -> [u8; 32] {
     *blake3::hash(text.as_bytes()).as_bytes()
+}
+
+/// The name of an archive, of any kind.
+fn archive(digest: &[u8; 32]) -> Checksum {
+    let hex = blake3::Hash::from_bytes(*digest).to_hex();
+    let kind = KINDS[usize::from(digest[1]) % KINDS.len()];
+    let hex = match kind {
+        "sha512" => format!("{hex}{}", "0".repeat(64)),
+        "md5" => hex[..32].to_owned(),
+        _ => hex.to_string(),
+    };
+    Checksum::from_hex(kind, &hex).unwrap()
 }
 
 impl Scene {
@@ -64,10 +77,10 @@ impl Scene {
             tree.insert(&RelPath::parse(path).unwrap(), Node::File(file)).unwrap();
         }
         let tree = staging.publish(&tree).unwrap();
-        let (key, archive) =
-            (BuildKey::from_bytes(digest(name)), Sha256::from_bytes(digest(&format!("{name}!"))));
+        let key = BuildKey::from_bytes(digest(name));
+        let archive = archive(&digest(&format!("{name}!")));
         let path = store.archive_path(&archive);
-        store.hold(archive.as_bytes()).unwrap();
+        store.hold(&archive.id()).unwrap();
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "archive").unwrap();
         let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();

@@ -7,7 +7,7 @@ use super::super::repair::{Remedy, Repaired, repair};
 use super::*;
 use crate::store::disk::faults::{self, Fault};
 
-fn no_network(_: &Sha256) -> Result<(), String> {
+fn no_network(_: &Checksum) -> Result<(), String> {
     Err("no network".into())
 }
 
@@ -215,7 +215,7 @@ fn archives_are_downloaded_again_or_set_aside() {
         let path = scene.store.archive_path(&scene.archive);
         let good = fs::read(&path).unwrap();
         flip(&path);
-        let mut refetch = |sum: &Sha256| {
+        let mut refetch = |sum: &Checksum| {
             assert!(*sum == scene.archive && !path.exists());
             if can { fs::write(&path, &good).map_err(|error| error.to_string()) } else { no_network(sum) }
         };
@@ -223,7 +223,7 @@ fn archives_are_downloaded_again_or_set_aside() {
         let expected =
             if can { Remedy::Refetched } else { Remedy::Lost { reason: Some("no network".into()) } };
         assert_eq!(repaired.remedies, [(Object::Archive(scene.archive), expected)]);
-        assert_eq!(quarantined(&scene), [format!("archive-{}", scene.archive)]);
+        assert_eq!(quarantined(&scene), [format!("archive-{}", scene.archive.to_hex())]);
         assert_sound(&scene);
     }
 }
