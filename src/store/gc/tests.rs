@@ -100,7 +100,7 @@ fn where_an_archive_came_from_is_forgotten_with_the_archive() {
     scene.root("root", &[&kept]);
     std::fs::create_dir(scene.path("plans/fetched")).unwrap();
     let note = |name: &str| scene.path(&format!("plans/fetched/{name}"));
-    let [kept, dropped] = [kept, dropped].map(|made| made.archive.to_hex());
+    let [kept, dropped] = [kept, dropped].map(|made| made.archive.label());
     let missing = "77".repeat(32);
     for name in [&kept, &dropped, &missing] {
         std::fs::write(note(name), "https://example.org/x\n").unwrap();
