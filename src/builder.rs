@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::derivation::{Action, Base, Fetch, Holds, OUT, Script, Slot};
 use crate::fetch::archive::Limits as UnpackLimits;
-use crate::fetch::glob::Glob;
+use crate::fetch::selection::Selection;
 use crate::fetch::{Fetcher, archive, deb};
 use crate::outcome::Failure;
 use crate::pins::Pins;
@@ -101,9 +101,10 @@ impl LocalBuilder<'_> {
     fn base(&self, job: &Job<'_>, base: &Base) -> Result<TreeHash, Failure> {
         let progress = |done, total| job.progress.advanced(job.node, "fetching", done, total);
         let staging = self.stage()?;
-        let drop: Vec<Glob> = base.drop.iter().map(|pattern| Glob::new(pattern)).collect();
+        let selection = selection(base)?;
         let stop = job.stop.flag();
-        let tree = deb::base(self.fetcher, self.store, &staging, &base.packages, &drop, &progress, stop)?;
+        let tree =
+            deb::base(self.fetcher, self.store, &staging, &base.packages, &selection, &progress, stop)?;
         let tree = match &base.prefix {
             Some(prefix) => placed_at(prefix, tree)?,
             None => tree,
@@ -182,6 +183,18 @@ fn without_top(tree: Tree) -> Tree {
     }
     drop(entries);
     tree
+}
+
+/// What of its packages a base has.
+fn selection(base: &Base) -> Result<Selection, Failure> {
+    let mut selection = Selection::without(&base.drop);
+    for part in &base.take {
+        selection.and_take(&part.from, &part.to, &part.keep).map_err(|error| Failure::BadInput {
+            what: format!("the directory `{}` of packages", part.from),
+            reason: error.to_string(),
+        })?;
+    }
+    Ok(selection)
 }
 
 fn placed_at(prefix: &str, tree: Tree) -> Result<Tree, Failure> {

@@ -159,6 +159,9 @@ pub struct Base {
     pub packages: Vec<PinnedDeb>,
     /// Patterns of paths that are not unpacked.
     pub drop: Vec<String>,
+    /// Parts that alone are unpacked, the first that has a path deciding; none: everything is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub take: Vec<Take>,
     /// Where the tree is placed; absent: it is a whole root.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
@@ -166,6 +169,16 @@ pub struct Base {
     pub setup: Vec<Vec<String>>,
     pub env: BTreeMap<String, String>,
     pub limits: Limits,
+}
+
+/// A part of the packages of a base: what is below `from`, and matches one of `keep` as seen from there,
+/// goes to the same place below `to`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Take {
+    pub from: String,
+    pub to: String,
+    /// Patterns of paths.
+    pub keep: Vec<String>,
 }
 
 /// The name under which runs capture what becomes the node's tree.

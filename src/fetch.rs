@@ -21,6 +21,7 @@ pub mod glob;
 mod http;
 pub mod mirror;
 mod origins;
+pub mod selection;
 pub mod signature;
 #[cfg(test)]
 mod tests;

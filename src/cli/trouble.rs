@@ -214,6 +214,13 @@ impl From<DebianError> for Trouble {
             DebianError::Unknown { .. } | DebianError::Unsatisfiable { .. } => {
                 (Exit::Input, "jtwbuild::base::unknown-package", None)
             }
+            DebianError::NotALibrary { .. } => (
+                Exit::Input,
+                "jtwbuild::base::no-libraries",
+                Some(
+                    "packages of libraries are those that depend on the suite's compiler; most are called `lib*-ocaml-dev`",
+                ),
+            ),
             // It says what to do.
             DebianError::OlderBase { .. } => (Exit::Input, "jtwbuild::base::older", None),
             DebianError::Expired { .. } => (

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::archive::{ArchiveError, Limits, unpack_tar};
-use super::glob::Glob;
+use super::selection::Selection;
 use super::{Fetcher, Progress};
 use crate::outcome::Failure;
 use crate::source::{Archive, PinnedDeb, Place};
@@ -24,15 +24,15 @@ const DOWNLOADS: usize = 4;
 /// Top-level directories that are links into `usr` on a merged system.
 const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
-/// Downloads and unpacks `debs` into one root file system, without what a pattern of `drop`
-/// matches. Downloads overlap with unpacking; the result does not depend on which comes first.
+/// Downloads and unpacks what is selected of `debs` into one root file system, or into a tree of the
+/// parts that are taken. Downloads overlap with unpacking; the result does not depend on which comes first.
 /// Two packages that hold different things at one path are a [`Failure::Overlap`].
 pub fn base(
     fetcher: &Fetcher,
     store: &Store,
     staging: &Staging,
     debs: &[PinnedDeb],
-    drop: &[Glob],
+    selection: &Selection,
     progress: Progress,
     stop: &AtomicBool,
 ) -> Result<Tree, Failure> {
@@ -68,7 +68,7 @@ pub fn base(
                 let (deb, settle) = (&debs[index], &settle);
                 match download(deb) {
                     Ok(path) => {
-                        unpackers.spawn(move |_| settle(index, unpack_one(deb, &path, staging, drop)));
+                        unpackers.spawn(move |_| settle(index, unpack_one(deb, &path, staging, selection)));
                     }
                     Err(failure) => settle(index, Err(failure)),
                 }
@@ -99,12 +99,19 @@ pub fn base(
         return Err(Failure::Cancelled);
     }
     let mut root = merge(&unpacked)?;
-    usr_merge(&mut root).map_err(|error| bad("the root file system", &error))?;
+    if selection.is_whole() {
+        usr_merge(&mut root).map_err(|error| bad("the root file system", &error))?;
+    }
     Ok(root)
 }
 
-fn unpack_one(deb: &PinnedDeb, path: &Path, staging: &Staging, drop: &[Glob]) -> Result<Tree, Failure> {
-    unpack_deb(&format!("{} {}", deb.name, deb.version), path, staging, drop)
+fn unpack_one(
+    deb: &PinnedDeb,
+    path: &Path,
+    staging: &Staging,
+    selection: &Selection,
+) -> Result<Tree, Failure> {
+    unpack_deb(&format!("{} {}", deb.name, deb.version), path, staging, selection)
 }
 
 /// All trees in one.
@@ -128,9 +135,14 @@ fn bad(what: &str, error: &TreeError) -> Failure {
     Failure::BadInput { what: what.to_owned(), reason: error.to_string() }
 }
 
-/// Unpacks one package, called `what` in messages, without what a pattern of `drop` matches. What
-/// it holds in `bin`, `sbin`, `lib` or `lib64` goes to the same place below `usr`.
-pub fn unpack_deb(what: &str, path: &Path, staging: &Staging, drop: &[Glob]) -> Result<Tree, Failure> {
+/// Unpacks what is selected of one package, called `what` in messages. What it holds in `bin`,
+/// `sbin`, `lib` or `lib64` is selected by, and goes to, the same place below `usr`.
+pub fn unpack_deb(
+    what: &str,
+    path: &Path,
+    staging: &Staging,
+    selection: &Selection,
+) -> Result<Tree, Failure> {
     let usr = RelPath::parse("usr").map_err(|error| bad(what, &error))?;
     let place = |path: RelPath| {
         let path = match path.names() {
@@ -139,8 +151,7 @@ pub fn unpack_deb(what: &str, path: &Path, staging: &Staging, drop: &[Glob]) -> 
             [first, ..] if is_merged(first) => usr.extend(&path),
             _ => path,
         };
-        let text = path.names().iter().map(Name::as_bytes).collect::<Vec<_>>().join(&b'/');
-        (!drop.iter().any(|glob| glob.matches(&text))).then_some(path)
+        selection.place(path)
     };
     let unpack = || {
         let data = data_member(File::open(path).map_err(ArchiveError::Read)?)?;

@@ -6,6 +6,7 @@
 
 pub mod closure;
 mod extension;
+pub mod libraries;
 pub mod release;
 mod suite;
 
@@ -110,6 +111,8 @@ pub enum DebianError {
     Entry { package: String, reason: &'static str },
     #[error("the suite has no package `{name}`{}", did_you_mean(near))]
     Unknown { name: String, near: Vec<String> },
+    #[error("`{name}` is not a package of OCaml libraries")]
+    NotALibrary { name: String },
     #[error("`{package}` needs `{dependency}`, which the suite does not have")]
     Unsatisfiable { package: String, dependency: String },
     #[error(

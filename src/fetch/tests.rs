@@ -4,6 +4,7 @@ mod archives;
 mod downloads;
 mod extension;
 mod faults;
+mod libraries;
 mod packages;
 mod server;
 mod signatures;

@@ -86,6 +86,7 @@ impl Planner<'_> {
         let action = Action::Base(derivation::Base {
             packages: packages.to_vec(),
             drop: recipe.drop,
+            take: Vec::new(),
             prefix: recipe.prefix.map(|prefix| prefix.to_string()),
             setup: bound(setup, &file)?,
             env: bound(kind.recipe.env.expand(&nothing), &kind.file)?,

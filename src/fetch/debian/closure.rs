@@ -16,7 +16,10 @@ use crate::source::{PinnedDeb, Sha256};
 pub(super) struct Package<'a> {
     pub(super) name: &'a str,
     pub(super) version: &'a str,
-    pub(super) depends: &'a str,
+    /// The source package, if it is called otherwise.
+    source: &'a str,
+    pub(super) description: &'a str,
+    depends: &'a str,
     pre_depends: &'a str,
     path: &'a str,
     size: &'a str,
@@ -71,6 +74,8 @@ impl<'a> Index<'a> {
                 "Package" => package.name = value,
                 "Version" => package.version = value,
                 "Architecture" => right_arch = value == arch || value == "all",
+                "Source" => package.source = value.split(' ').next().unwrap_or(value),
+                "Description" => package.description = value,
                 "Depends" => package.depends = value,
                 "Pre-Depends" => package.pre_depends = value,
                 "Provides" => provides = value,
@@ -164,6 +169,11 @@ impl<'a> Index<'a> {
 }
 
 impl<'a> Package<'a> {
+    /// The name of its source package.
+    pub(super) fn source(&self) -> &'a str {
+        if self.source.is_empty() { self.name } else { self.source }
+    }
+
     /// The dependencies, each a list of alternatives: `a | b`.
     pub(super) fn groups(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let groups = self.pre_depends.split(',').chain(self.depends.split(','));

@@ -1,7 +1,7 @@
 //! Debian packages into a root file system.
 
 use super::deb::{base, unpack_deb};
-use super::glob::Glob;
+use super::selection::Selection;
 use super::*;
 use crate::source::PinnedDeb;
 
@@ -29,8 +29,8 @@ fn unpacked(bytes: &[u8], drop: &[&str]) -> Result<(Scene, Staging, Tree), Failu
     let scene = Scene::new();
     let file = scene.write("x.deb", bytes);
     let staging = scene.stage();
-    let drop: Vec<_> = drop.iter().map(|text| Glob::new(text)).collect();
-    unpack_deb("x 1", &file, &staging, &drop).map(|tree| (scene, staging, tree))
+    let drop: Vec<_> = drop.iter().map(|text| (*text).to_owned()).collect();
+    unpack_deb("x 1", &file, &staging, &Selection::without(&drop)).map(|tree| (scene, staging, tree))
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn make_base(scene: &Scene, staging: &Staging, debs: &[PinnedDeb]) -> Result<Tre
     let fetcher = Fetcher::new(Settings { mirror: Some(mirror), limits: quick(), ..Settings::default() });
     let total: u64 = debs.iter().map(|deb| deb.size).sum();
     let progress = |done: u64, all| assert!(done <= total && all == Some(total), "{done} of {all:?}");
-    base(&fetcher, &scene.store, staging, debs, &[], &progress, &AtomicBool::new(false))
+    base(&fetcher, &scene.store, staging, debs, &Selection::default(), &progress, &AtomicBool::new(false))
 }
 
 #[test]
@@ -180,4 +180,27 @@ fn a_package_with_other_bytes_than_pinned_is_refused() {
         .then(|| fs::remove_file(scene.store.archive_path(&long.sha256.into())));
     let failure = make_base(&scene, &scene.stage(), &[long]).unwrap_err();
     assert!(failure.to_string().contains("more than"), "{failure}");
+}
+
+#[test]
+fn of_a_package_only_the_parts_that_are_taken_are_unpacked() {
+    let data = Tar::default()
+        .directory("./")
+        .directory("./usr/lib/ocaml/x/")
+        .directory("./usr/lib/ocaml/empty/")
+        .file("./usr/lib/ocaml/x/META", "meta")
+        .file("./usr/lib/ocaml/x/x.cma", "bytecode")
+        .file("./usr/lib/ocaml/x/x.cmxa", "native")
+        .hard_link("./usr/lib/ocaml/x/y.cma", "./usr/lib/ocaml/x/x.cma")
+        .file("./usr/share/doc/x/META", "not this one");
+    let scene = Scene::new();
+    let file = scene.write("x.deb", &deb(data));
+    let staging = scene.stage();
+    let mut selection = Selection::default();
+    let keep = ["**/META", "**/*.cma"].map(str::to_owned);
+    selection.and_take("usr/lib/ocaml", "lib", &keep).unwrap();
+    let tree = unpack_deb("x 1", &file, &staging, &selection).unwrap();
+    let files: Vec<_> = tree.files().into_iter().map(|(path, _)| path.to_string()).collect();
+    assert_eq!(files, ["lib/x/META", "lib/x/x.cma", "lib/x/y.cma"]);
+    assert_eq!(tree.get(&path("lib/empty")), None);
 }

@@ -7,6 +7,7 @@ use pgp::composed::SignedSecretKey;
 
 use super::debian::{BaseSpec, DebianError, Notice, Resolution, resolve};
 use super::glob::Glob;
+use super::selection::Selection;
 use super::signatures::{key, public, sign};
 use super::*;
 
@@ -259,7 +260,7 @@ fn the_real_archive_gives_a_package_that_unpacks() {
     let stop = AtomicBool::new(false);
     let resolution = resolve(&fetcher, &spec, SystemTime::now(), &stop).unwrap();
     assert_eq!(resolution.debs.len(), 1, "{resolution:?}");
-    let (scene, drop) = (Scene::new(), [Glob::new("usr/share/**")]);
+    let (scene, drop) = (Scene::new(), Selection::without(&["usr/share/**".to_owned()]));
     let staging = scene.stage();
     let tree =
         deb::base(&fetcher, &scene.store, &staging, &resolution.debs, &drop, &|_, _| {}, &stop).unwrap();

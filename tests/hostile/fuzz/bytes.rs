@@ -3,6 +3,7 @@
 use jtwbuild::derivation::Input;
 use jtwbuild::fetch::archive::Limits;
 use jtwbuild::fetch::deb::unpack_deb;
+use jtwbuild::fetch::selection::Selection;
 use jtwbuild::memo::table::Table;
 use jtwbuild::outcome::Failure;
 use jtwbuild::store::facts::{Fact, Facts};
@@ -115,7 +116,7 @@ fn debian_packages() {
         special: None,
         run: &mut |input| {
             let path = scene.write("x.deb", input);
-            match unpack_deb("x", &path, &scene.staging(), &[]) {
+            match unpack_deb("x", &path, &scene.staging(), &Selection::default()) {
                 Ok(tree) => keeps(&tree),
                 Err(Failure::BadInput { reason, .. }) => reason,
                 Err(other) => panic!("not the package's fault: {other}"),
