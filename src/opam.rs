@@ -7,6 +7,7 @@ pub mod filter;
 pub mod formula;
 mod lexer;
 
+pub mod patch;
 pub mod paths;
 pub mod place;
 pub mod print;

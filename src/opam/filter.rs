@@ -92,29 +92,75 @@ pub fn setting<'a>(value: &'a Value<'_>, scope: &'a dyn Scope) -> Option<Setting
     }
 }
 
+/// Bytes that a string may have when it is filled in. What is longer is cut off there, which those who
+/// use the string see by its length: none of them takes as much.
+pub const MOST_BYTES: usize = 8 << 20;
+
 /// A string with the values of its variables: `%{name}%`, `%{name?yes:no}%`; `%%` is `%`. What is not
 /// defined is empty.
 pub fn interpolate<'a>(text: &'a str, scope: &dyn Scope) -> Cow<'a, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }
-    let mut result = String::with_capacity(text.len());
+    let (filled, _) = fill(text.as_bytes(), scope, MOST_BYTES);
+    Cow::Owned(String::from_utf8_lossy(&filled).into_owned())
+}
+
+/// The same for a whole file, whatever its encoding; `None` when that gives more than `most` bytes.
+pub fn interpolate_bytes(text: &[u8], scope: &dyn Scope, most: usize) -> Option<Vec<u8>> {
+    let (filled, is_whole) = fill(text, scope, most);
+    is_whole.then_some(filled)
+}
+
+/// Fills `text` in, up to `most` bytes, and says whether that is all.
+fn fill(text: &[u8], scope: &dyn Scope, most: usize) -> (Vec<u8>, bool) {
+    let mut result = Vec::with_capacity(text.len().min(most));
     let mut rest = text;
-    while let Some(at) = rest.find('%') {
-        result.push_str(&rest[..at]);
+    // With so many bytes left, this line has no `}%` any more: it is looked for once in a line.
+    let mut unclosed = 0..0;
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        result.extend_from_slice(&rest[..at]);
         rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('%') {
-            result.push('%');
+        let inner = rest.strip_prefix(b"{").filter(|inner| !unclosed.contains(&inner.len()));
+        if let Some(after) = rest.strip_prefix(b"%") {
+            result.push(b'%');
             rest = after;
-        } else if let Some((inner, after)) = rest.strip_prefix('{').and_then(|inner| inner.split_once("}%")) {
-            result.push_str(&expansion(inner, scope));
-            rest = after;
+        } else if let Some(inner) = inner {
+            let (end, is_closed) = end_of_variable(inner);
+            if is_closed {
+                match std::str::from_utf8(&inner[..end]) {
+                    Ok(name) => result.extend_from_slice(expansion(name, scope).as_bytes()),
+                    Err(_) => result.extend_from_slice(&text[text.len() - rest.len() - 1..][..end + 4]),
+                }
+                rest = &inner[end + 2..];
+            } else {
+                unclosed = inner.len() - end..inner.len();
+                result.push(b'%');
+            }
         } else {
-            result.push('%');
+            result.push(b'%');
+        }
+        if result.len() > most {
+            result.truncate(most);
+            return (result, false);
         }
     }
-    result.push_str(rest);
-    Cow::Owned(result)
+    result.extend_from_slice(rest);
+    let is_whole = result.len() <= most;
+    result.truncate(most);
+    (result, is_whole)
+}
+
+/// Where the name that `inner` begins with is closed, or where its line ends without that.
+fn end_of_variable(inner: &[u8]) -> (usize, bool) {
+    for at in memchr::memchr2_iter(b'}', b'\n', inner) {
+        match &inner[at..] {
+            [b'}', b'%', ..] => return (at, true),
+            [b'\n', ..] => return (at, false),
+            _ => {}
+        }
+    }
+    (inner.len(), false)
 }
 
 fn expansion(inner: &str, scope: &dyn Scope) -> String {

@@ -1,6 +1,6 @@
 //! What opam files mean: tokens, precedence, filters and formulas.
 
-use super::filter::{Scope, Setting, interpolate, truth};
+use super::filter::{Scope, Setting, interpolate, interpolate_bytes, truth};
 use super::formula::{Items, read};
 use super::syntax::{Content, Kind, OpamFile, Value};
 use super::{Platform, entry};
@@ -162,6 +162,19 @@ fn strings_are_filled_in() {
     for (text, expected) in strings {
         assert_eq!(interpolate(text, &Variables), expected);
     }
+}
+
+#[test]
+fn files_are_filled_in_whatever_their_bytes_and_within_a_bound() {
+    let fill = |text: &[u8]| interpolate_bytes(text, &Variables, 100).unwrap();
+    assert_eq!(fill(b"\xff %{os}% %{\xff}% %{os}%"), b"\xff linux %{\xff}% linux");
+    assert_eq!(fill(b"%{os\n}% %{os}% %{ %{\n%{os}%"), b"%{os\n}% linux %{ %{\nlinux");
+    assert_eq!(fill(b"%%{os}%% %"), b"%{os}% %");
+    assert_eq!(interpolate_bytes(&b"%{os}%".repeat(21), &Variables, 100), None);
+    assert_eq!(interpolate_bytes(&[b' '; 101], &Variables, 100), None);
+    // Looked for from each of them to the end of the line, this would take minutes.
+    let many = [b"%{".repeat(1 << 20), b"%{\xff}%".repeat(1 << 20)].concat();
+    assert_eq!(interpolate_bytes(&many, &Variables, many.len()), Some(many));
 }
 
 fn atom(name: &str, versions: Versions) -> Formula {
