@@ -41,19 +41,19 @@ impl LocalBuilder<'_> {
 }
 
 /// What a `.install` file of the working directory installs.
-fn installed(package: &str, file: &str, work: &Tree, staging: &Staging) -> Result<Tree, Failure> {
-    let text = made(work, file)?;
+pub(super) fn installed(package: &str, file: &str, work: &Tree, staging: &Staging) -> Result<Tree, Failure> {
+    let text = resolved(work, file).ok_or_else(|| Failure::MissingOutput { path: file.to_owned() })?;
     let text = staging.read(&text).map_err(|error| machine_trouble(&error))?;
-    install::interpret(&text, package, &|path| match work.get(path) {
-        Some(Node::File(file)) => Some(*file),
-        // dune's and topkg's build directories are full of links to the sources.
-        Some(Node::Link(_)) => linked(work, path),
-        _ => None,
-    })
-    .map_err(|error| bad_output(file, &error))
+    // dune's and topkg's build directories are full of links to the sources.
+    install::interpret(&text, package, &|path| linked(work, path)).map_err(|error| bad_output(file, &error))
 }
 
-/// The file that a link of the working directory leads to, within it.
+/// The file of the working directory that a path names, or that a link there leads to.
+pub(super) fn resolved(work: &Tree, path: &str) -> Option<File> {
+    linked(work, &RelPath::parse(path).ok()?)
+}
+
+/// The file at `path` of the working directory. Links are followed within it.
 fn linked(work: &Tree, path: &RelPath) -> Option<File> {
     let mut path = path.clone();
     for _ in 0..8 {
@@ -115,7 +115,7 @@ fn meta_of(path: &RelPath) -> Option<(String, LibDir)> {
     }
 }
 
-fn bad_output(path: &str, error: &dyn std::fmt::Display) -> Failure {
+pub(super) fn bad_output(path: &str, error: &dyn std::fmt::Display) -> Failure {
     Failure::BadOutput { path: path.to_owned(), reason: error.to_string() }
 }
 
