@@ -84,6 +84,9 @@ pub struct Parts<'a> {
     pub members: &'a [Member<'a>],
     /// Files for the root: `index.html` and what it needs.
     pub page: &'a Tree,
+    /// Whether the site gets more universes than this one: then [`UNIVERSE`] is beside its index, and
+    /// nothing is at the root.
+    pub is_part: bool,
 }
 
 /// One package of the universe with its artifacts.
@@ -187,16 +190,18 @@ pub fn assemble(parts: &Parts<'_>, staging: &Staging) -> Result<Site, AssembleEr
         let at = format!("p/{}/{}", one.member.name, one.member.version);
         put_index(&at, "../../..", &compiler, parts.effects, &placed, staging, &mut tree)?;
     }
+    let (at, up) = if parts.is_part { (format!("{universe}/"), "../..") } else { (String::new(), ".") };
+    let file = index::FILE_NAMES[1];
     let summary = Summary {
         name: parts.name.to_owned(),
-        index: format!("{universe}/{}", index::FILE_NAMES[1]),
-        compiler: compiler.relative_to("."),
+        index: if parts.is_part { file.to_owned() } else { format!("{universe}/{file}") },
+        compiler: compiler.relative_to(up),
         effects: parts.effects,
         packages: placed.iter().map(|one| summary_of(one, &placed)).collect(),
     };
     put(
         &mut tree,
-        UNIVERSE,
+        &format!("{at}{UNIVERSE}"),
         &serde_json::to_vec_pretty(&summary).expect("a summary is always JSON"),
         staging,
     )?;

@@ -5,6 +5,7 @@
 //! plan keys as names it gives the plan key, with tree hashes the build key. The same value is
 //! what the builder consumes and what `layer.json` keeps.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -307,6 +308,9 @@ pub struct Assembly {
     /// Files for the site's root.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<Slot>,
+    /// Whether it is one universe of a site with several: then nothing is put at the site's root.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_part: bool,
     /// Raised when jtwbuild itself makes something else of the same inputs.
     pub revision: u32,
 }
@@ -327,7 +331,8 @@ pub struct AssemblyPackage {
 #[derive(Clone, Debug)]
 pub struct Derivation {
     pub kind: Kind,
-    /// Unique within its kind: `fmt.0.9.0`.
+    /// What it is called in its plan, unique within its kind: `fmt.0.9.0`. Its document may have a
+    /// shorter name: see [`Plan::add`](crate::plan::Plan::add).
     pub name: Arc<str>,
     /// What the action's slots are bound to.
     pub inputs: Vec<Input>,
@@ -356,11 +361,11 @@ impl Derivation {
 
     /// What the node does. An error means that a kept head is not one of this program's.
     pub fn action(&self) -> Result<Action, serde_json::Error> {
-        #[derive(Deserialize)]
-        struct Kept {
-            action: Action,
-        }
-        serde_json::from_slice(&self.head).map(|Kept { action }| action)
+        self.kept().map(|Kept { action, .. }| action)
+    }
+
+    fn kept(&self) -> Result<Kept<'_>, serde_json::Error> {
+        serde_json::from_slice(&self.head)
     }
 
     /// `kind/name`: unique in a plan.
@@ -397,14 +402,20 @@ impl Derivation {
 
     /// The whole document, with the inputs' contents in slot order, as `layer.json` keeps it.
     pub fn document<'a>(&'a self, trees: &'a [TreeHash]) -> Document<'a> {
-        Document {
-            format: FORMAT,
-            kind: self.kind,
-            name: &self.name,
-            action: self.action().ok(),
-            inputs: trees,
-        }
+        let (name, action) = match self.kept() {
+            Ok(Kept { name, action }) => (name, Some(action)),
+            Err(_) => (Cow::Borrowed(&*self.name), None),
+        };
+        Document { format: FORMAT, kind: self.kind, name, action, inputs: trees }
     }
+}
+
+/// A head as it is read again.
+#[derive(Deserialize)]
+struct Kept<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    action: Action,
 }
 
 /// A whole build document.
@@ -412,7 +423,7 @@ impl Derivation {
 pub struct Document<'a> {
     format: u32,
     kind: Kind,
-    name: &'a str,
+    name: Cow<'a, str>,
     action: Option<Action>,
     inputs: &'a [TreeHash],
 }

@@ -19,6 +19,19 @@ pub struct Lock {
     pub bases: BTreeMap<RecipeName, LockedBase>,
     /// The version of every package of the solution.
     pub packages: BTreeMap<PackageName, Version>,
+    /// What the opam repositories held, in the order of the universe.
+    pub repositories: Vec<LockedRepository>,
+}
+
+/// One opam repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockedRepository {
+    /// As the universe names it: when that changes, it is read anew.
+    pub place: String,
+    /// The commit, of a git repository.
+    pub commit: Option<String>,
+    /// The name of its content, in hexadecimal digits.
+    pub tree: String,
 }
 
 /// The distribution packages of one base.
@@ -66,10 +79,21 @@ impl Lock {
                     })
                 })
             });
+            let repositories = table.optional("repository", |value| {
+                value.list(|value| {
+                    value.table(|table| {
+                        let place = table.required("place", Value::owned_string);
+                        let commit = table.optional("commit", Value::word);
+                        let tree = table.required("tree", Value::word);
+                        Some(LockedRepository { place: place?, commit, tree: tree? })
+                    })
+                })
+            });
             format?;
             Some(Self {
                 bases: bases.unwrap_or_default().into_iter().collect(),
                 packages: packages.unwrap_or_default().into_iter().collect(),
+                repositories: repositories.unwrap_or_default(),
             })
         })
     }
@@ -84,6 +108,13 @@ impl Lock {
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
         writeln!(text, "format = {FORMAT}")?;
+        for repository in &self.repositories {
+            writeln!(text, "\n[[repository]]\nplace = {}", quoted(&repository.place))?;
+            if let Some(commit) = &repository.commit {
+                writeln!(text, "commit = {}", quoted(commit))?;
+            }
+            writeln!(text, "tree = {}", quoted(&repository.tree))?;
+        }
         for (name, version) in &self.packages {
             writeln!(
                 text,
@@ -242,7 +273,13 @@ mod tests {
             packages: vec![deb],
         };
         let packages = [("re", "1.14.0"), ("fmt", "0.9.0")];
+        let repository = LockedRepository {
+            place: "https://example.org/opam.git".into(),
+            commit: Some("c0ffee".into()),
+            tree: "00".into(),
+        };
         let lock = Lock {
+            repositories: vec![repository],
             bases: [(RecipeName::new("ocaml").unwrap(), base)].into(),
             packages: packages
                 .map(|(name, version)| (PackageName::new(name).unwrap(), Version::new(version).unwrap()))

@@ -47,6 +47,11 @@ impl Platform {
         Self(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
     }
 
+    /// Defines one more variable, or gives it another value.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.0.insert(name.to_owned(), value.to_owned());
+    }
+
     /// All names and values, sorted.
     pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))

@@ -13,6 +13,7 @@ use thiserror::Error;
 use crate::lock::Lock;
 use crate::name::RecipeName;
 use crate::outcome::Failure;
+use crate::path::RelativePath;
 use crate::recipe::overlay::{Recipes, RecipesError};
 use crate::source::{Archive, Checksum, LocalPath, PinnedDeb, Place};
 use crate::store::staging::scan;
@@ -38,6 +39,7 @@ pub enum PinError {
 enum Content {
     Path(PathBuf),
     Files(Vec<(RelPath, Arc<[u8]>)>),
+    File { place: RelativePath, bytes: Arc<[u8]>, executable: bool },
 }
 
 /// Pinned content by its hash, and the packages of the bases.
@@ -114,6 +116,12 @@ impl Pins {
         Ok(hash)
     }
 
+    /// Takes a file whose tree is known; see [`file_tree`].
+    pub fn pin_file(&mut self, tree: TreeHash, place: &RelativePath, bytes: &Arc<[u8]>, executable: bool) {
+        let (place, bytes) = (place.clone(), Arc::clone(bytes));
+        self.contents.insert(tree, Content::File { place, bytes, executable });
+    }
+
     /// Makes the bytes of a pinned tree be in the store. Content that has changed since it was
     /// hashed is an error.
     pub fn provide(&self, tree: &TreeHash, store: &Arc<Store>) -> Result<(), Failure> {
@@ -131,6 +139,9 @@ impl Pins {
         let staging = store.stage().map_err(|error| trouble(error.into()))?;
         let staged = match content {
             Content::Path(path) => staging.add_path(path).map_err(PinError::from),
+            Content::File { place, bytes, executable } => {
+                staging.add_bytes(bytes, *executable).map(|file| alone(place, file)).map_err(PinError::from)
+            }
             Content::Files(files) => {
                 tree_of(files, &mut |bytes, executable| Ok(staging.add_bytes(bytes, executable)?))
             }
@@ -140,12 +151,27 @@ impl Pins {
             let what = match content {
                 Content::Path(path) => path.display().to_string(),
                 Content::Files(_) => "a file of the recipes".into(),
+                Content::File { place, .. } => place.to_string(),
             };
             return Err(Failure::Machine { what, reason: "it changed while the run was going on".into() });
         }
         staging.publish(&staged).map_err(|error| trouble(error.into()))?;
         Ok(())
     }
+}
+
+/// The tree that holds one file under the last name of its place.
+pub fn file_tree(place: &RelativePath, bytes: &[u8], executable: bool) -> Tree {
+    let blob = BlobHash::from_bytes(*blake3::hash(bytes).as_bytes());
+    alone(place, File { blob, size: bytes.len() as u64, executable })
+}
+
+fn alone(place: &RelativePath, file: File) -> Tree {
+    let mut tree = Tree::default();
+    let name = place.as_str().rsplit('/').next().unwrap_or_default();
+    let path = RelPath::parse(name).expect("the last name of a checked path");
+    tree.insert(&path, Node::File(file)).expect("the only file of a tree");
+    tree
 }
 
 fn tree_of(

@@ -1,8 +1,11 @@
 //! `Plan`: the graph of derivations with their plan keys. Pure: equal input gives equal bytes.
 
 pub mod evaluate;
+mod opam;
 mod packages;
+mod recipes;
 mod scripts;
+mod slots;
 
 use std::collections::HashMap;
 
@@ -10,6 +13,9 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use crate::derivation::{Derivation, Input, NodeId, PlanKey};
+
+/// Digits of a plan key that tell namesakes apart.
+const KEY_DIGITS: usize = 12;
 
 /// A directed acyclic graph of derivations. Edges lead from an input to the node that needs it;
 /// every node stands behind its inputs.
@@ -21,10 +27,15 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Adds a derivation whose inputs are in the plan already, and gives it its plan key. One that
-    /// is there under the same id is kept: ids name equal derivations.
-    pub fn add(&mut self, derivation: Derivation) -> NodeId {
+    /// Adds a derivation whose inputs are in the plan already, and gives it its plan key. An equal
+    /// one that is there is kept. One that is built from other inputs than its namesake is called by
+    /// the beginning of its key too: several universes may have the same version of a package.
+    pub fn add(&mut self, mut derivation: Derivation) -> NodeId {
         let key = derivation.plan_key(|input| self.keys[input.index()]);
+        if self.by_id.get(&derivation.id()).is_some_and(|known| self.keys[known.index()] != key) {
+            let key = key.to_string();
+            derivation.name = format!("{}@{}", derivation.name, &key[..KEY_DIGITS]).into();
+        }
         self.add_keyed(derivation, key)
     }
 

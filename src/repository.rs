@@ -10,6 +10,7 @@
 //! Whatever a repository was read from, its content has one name, a [`Pin`], which a lock keeps.
 //! Pinned archives and git repositories come from the store without a look at where they came from.
 
+mod built_in;
 mod content;
 #[allow(dead_code, reason = "the memo of directories comes next")]
 mod directory;

@@ -387,6 +387,11 @@ impl<'a> Value<'a> {
         Some(*value)
     }
 
+    /// Whether it is a string.
+    pub fn is_text(self) -> bool {
+        matches!(self.node, DeValue::String(_))
+    }
+
     /// Whether it is written as an integer.
     pub fn is_integer(self) -> bool {
         matches!(self.node, DeValue::Integer(_))

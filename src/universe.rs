@@ -2,6 +2,7 @@
 //! that a later stage may have to complain about.
 
 pub mod node;
+pub mod repository;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,13 +15,18 @@ use crate::diagnostic::{Problem, SourceError, SourceFile, Span};
 use crate::name::{NodeName, RecipeName};
 use crate::package::Requirement;
 use crate::path::RelativePath;
+use crate::recipe::opam::OpamRecipe;
 use crate::recipe::overlay::{RecipesError, read_bounded};
 use crate::recipe::values::parse_url;
 use crate::toml_reader::{FromText, Table, TextError, Value, one_of, read_partly};
 use crate::universe::node::{Node, UnresolvedNode, resolve};
+use crate::universe::repository::Repositories;
 
 /// Files that a universe may include: bounds what one command reads.
 const MAX_INCLUDES: usize = 1000;
+
+/// The opam package that stands for a compiler that the base has.
+pub const SYSTEM_COMPILER: &str = "ocaml-system";
 
 /// Everything that a universe file and the files that it includes say.
 #[derive(Clone, Debug)]
@@ -29,6 +35,7 @@ pub struct Universe {
     /// The compiler; present whenever there are packages.
     pub compiler: Option<Requirement>,
     pub packages: Vec<Requirement>,
+    pub repositories: Repositories,
     pub effects: Effects,
     pub base: BaseChoice,
     pub tools: Tools,
@@ -143,6 +150,18 @@ impl Universe {
         Ok(Self { nodes, files, directory: directory.to_owned(), ..universe })
     }
 
+    /// The base that packages of opam repositories are built in: the one that the universe names, else
+    /// the recipe's for its compiler.
+    pub fn opam_base<'a>(&'a self, recipe: &'a OpamRecipe) -> &'a RecipeName {
+        let is_system =
+            self.compiler.as_ref().is_some_and(|compiler| compiler.name.as_str() == SYSTEM_COMPILER);
+        match (self.base.span == Span::default(), is_system) {
+            (false, _) => &self.base.recipe,
+            (true, true) => &recipe.system,
+            (true, false) => &recipe.base,
+        }
+    }
+
     /// An error about `span` of one of the universe's files, for later stages; `code` is the whole
     /// code.
     pub fn error_at(
@@ -221,8 +240,14 @@ struct Parsed {
 fn read_universe(table: &mut Table<'_>, directory: &Path) -> Parsed {
     let name = table.required("name", Value::text);
     let compiler = table.optional("compiler", |value| Requirement::read(value, 0));
-    let packages =
-        table.optional("packages", |value| Some((value, value.list(|value| Requirement::read(value, 0))?)));
+    let mut repositories = repository::read(table, directory);
+    let packages = table.optional("packages", |value| {
+        if value.is_text() {
+            repositories.latest = Some(latest(value, &repositories)?);
+            return Some((value, Vec::new()));
+        }
+        Some((value, value.list(|value| Requirement::read(value, 0))?))
+    });
     let effects = table.optional("effects", Value::text).unwrap_or_default();
     let base = table.optional("base", |value| value.table(|table| Some(read_base(table))));
     let tools = table.optional("tools", |value| value.table(read_tools));
@@ -236,7 +261,7 @@ fn read_universe(table: &mut Table<'_>, directory: &Path) -> Parsed {
     };
 
     if let (None, Some((value, packages))) = (&compiler, &packages)
-        && !packages.is_empty()
+        && (!packages.is_empty() || repositories.has_opam())
         && !table.has("compiler")
     {
         let help = "name it as in `compiler = \"ocaml.5.4.1\"`";
@@ -263,6 +288,7 @@ fn read_universe(table: &mut Table<'_>, directory: &Path) -> Parsed {
         name,
         compiler,
         packages: packages.map(|(_, packages)| packages).unwrap_or_default(),
+        repositories,
         effects,
         base: base.unwrap_or_else(default_base),
         tools: tools.unwrap_or(Tools::BuiltIn),
@@ -272,6 +298,22 @@ fn read_universe(table: &mut Table<'_>, directory: &Path) -> Parsed {
         directory: PathBuf::new(),
     });
     Parsed { universe, nodes, includes }
+}
+
+/// The place of `packages = "latest"`.
+fn latest(value: Value<'_>, repositories: &Repositories) -> Option<Span> {
+    value.text_with(|text| one_of(text, "way to ask for packages", &[("latest", ())]))?;
+    if repositories.choices.is_empty() {
+        let help = "name the packages, or a `[[repository]]`";
+        value.problem(
+            "no-repository",
+            "recipes cannot be asked for all at once",
+            "of what?",
+            Some(help.into()),
+        );
+        return None;
+    }
+    Some(value.span_in(0))
 }
 
 fn read_base(table: &mut Table<'_>) -> BaseChoice {

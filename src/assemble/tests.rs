@@ -52,8 +52,15 @@ fn member<'a>(name: &'a str, layer: &'a Tree, is_target: bool) -> Member<'a> {
 fn assembled(fixture: &Fixture, members: &[Member<'_>]) -> Result<Site, AssembleError> {
     let (tools, page) = (tools(fixture), fixture.tree(&[("index.html", "<!doctype html>")]));
     let effects = Effects::Disabled;
-    let parts =
-        Parts { name: "demo", compiler_version: "5.4.1", effects, tools: &tools, members, page: &page };
+    let parts = Parts {
+        name: "demo",
+        compiler_version: "5.4.1",
+        effects,
+        tools: &tools,
+        members,
+        page: &page,
+        is_part: false,
+    };
     assemble(&parts, &fixture.staging)
 }
 
@@ -174,6 +181,7 @@ fn parts_that_do_not_fit_are_refused() {
         tools: &tools,
         members: &[member("one", &one, false)],
         page: &Tree::default(),
+        is_part: false,
     };
     let refused = |parts: &Parts<'_>| assemble(parts, &fixture.staging).unwrap_err().to_string();
     assert_eq!(refused(&parts), "one.1 was compiled with effects disabled, the universe has cps");

@@ -87,6 +87,7 @@ impl LocalBuilder<'_> {
             tools: &tools,
             members: &members,
             page: &page,
+            is_part: spec.is_part,
         };
         let staging = self.stage()?;
         let site = assemble(&parts, &staging).map_err(|error| match error {

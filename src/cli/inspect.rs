@@ -95,7 +95,7 @@ fn log_of(found: &Found) -> Option<std::path::PathBuf> {
 fn find(global: &Global, arguments: &UniverseArguments, wanted: &str) -> Result<Found, Trouble> {
     let store = open_store(global)?;
     let mut loaded = Loaded::read(arguments, Pinning::Complete)?;
-    let (plan, _) = loaded.plan(arguments)?;
+    let (plan, _) = loaded.plan(arguments, &store)?;
     let node = by_name(&plan, wanted)?;
     let facts = Facts::load(&store.plans().join("facts"));
     let trees: Option<Vec<TreeHash>> = plan

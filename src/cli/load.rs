@@ -1,11 +1,14 @@
 //! From the arguments to a plan: universe, recipes, lock, solution, pins.
 
+mod opam;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
+use self::opam::impossible_lines;
 use super::trouble::{Exit, Trouble};
 use super::{Global, UniverseArguments};
 use crate::derivation::{Input, Kind};
@@ -16,15 +19,19 @@ use crate::fetch::{Expired, Fetcher, Settings};
 use crate::lock::{Lock, LockedBase};
 use crate::memo::{Source, Watched};
 use crate::name::RecipeName;
+use crate::opam::Platform;
 use crate::package::Provision;
 use crate::package::set::PackageSet;
 use crate::path::RelativePath;
 use crate::pins::Pins;
 use crate::plan::Plan;
 use crate::plan::evaluate::{Evaluation, evaluate};
+use crate::recipe::opam::OpamRecipe;
 use crate::recipe::overlay::Recipes;
 use crate::recipe::{AssemblyRecipe, BaseRecipe, JtwToolsRecipe, RecipeKind, ScriptRecipe};
-use crate::solve::{Solution, solve};
+use crate::solution::{Release, Solution};
+use crate::solve::opam::Impossible;
+use crate::solve::solve;
 use crate::store::tree::TreeHash;
 use crate::store::{Store, disk};
 use crate::universe::node::NodeSource;
@@ -37,7 +44,13 @@ pub(super) struct Loaded {
     pub lock: Lock,
     pub fetcher: Fetcher,
     pub notices: Vec<Notice>,
+    /// What else is worth a line.
+    pub told: Vec<String>,
+    /// What was asked for, each by itself, and cannot be had.
+    pub impossible: Vec<Impossible>,
     lock_path: PathBuf,
+    /// Opam repositories that are directories.
+    directories: Vec<PathBuf>,
     /// Directories whose recipes override the built-in ones, and the one that would if it existed.
     recipe_directories: Vec<PathBuf>,
     /// What the lock file held when it was read.
@@ -136,6 +149,9 @@ impl Loaded {
             lock,
             fetcher,
             notices: Vec::new(),
+            told: Vec::new(),
+            impossible: Vec::new(),
+            directories: Vec::new(),
             lock_path,
             recipe_directories,
             lock_before,
@@ -144,9 +160,13 @@ impl Loaded {
     }
 
     /// Completes the lock and makes the plan. Nothing is written.
-    pub fn plan(&mut self, arguments: &UniverseArguments) -> Result<(Plan, Pins), Trouble> {
-        let solution = self.solve()?;
-        self.pin_bases()?;
+    pub fn plan(
+        &mut self,
+        arguments: &UniverseArguments,
+        store: &Arc<Store>,
+    ) -> Result<(Plan, Pins), Trouble> {
+        let solution = self.solve(store)?;
+        self.pin_bases(&solution)?;
         if arguments.locked && self.lock_before.as_ref() != Some(&self.lock) {
             let message =
                 format!("`{}` does not pin everything that the universe needs", self.lock_path.display());
@@ -155,8 +175,21 @@ impl Loaded {
         }
         let mut pins = Pins::new(&self.lock);
         for package in &solution.packages {
-            if let Provision::Built { source: Some(source), .. } = &package.recipe.provision {
-                pins.pin_archive(&source.archive);
+            match &package.release {
+                Release::Recipe(recipe) => {
+                    if let Provision::Built { source: Some(source), .. } = &recipe.provision {
+                        pins.pin_archive(&source.archive);
+                    }
+                }
+                Release::Opam(release) => {
+                    let source = release.source.iter().map(|source| &source.archive.archive);
+                    source
+                        .chain(release.extra.iter().map(|(_, archive)| archive))
+                        .for_each(|archive| pins.pin_archive(archive));
+                    for file in &release.files {
+                        pins.pin_file(file.tree, &file.place, &file.bytes, file.executable);
+                    }
+                }
             }
         }
         for node in &self.universe.nodes {
@@ -169,11 +202,14 @@ impl Loaded {
             Some(_) => (Some(self.pin_worker(&mut pins)?), Some(self.pin_page(&mut pins)?)),
             None => (None, None),
         };
+        let platform =
+            if self.universe.repositories.has_opam() { self.platform()? } else { Platform::debian("") };
         let plan = evaluate(&Evaluation {
             universe: &self.universe,
             solution: &solution,
             recipes: &self.recipes,
             pins: &pins,
+            platform: &platform,
             sources: &self.sources,
             worker,
             page,
@@ -194,6 +230,13 @@ impl Loaded {
         Ok(true)
     }
 
+    /// What is worth a line before anything is done.
+    pub fn remarks(&self) -> Vec<String> {
+        let notices = self.notices.iter().map(|notice| format!("notice: {notice}"));
+        let told = self.told.iter().map(|text| format!("notice: {text}"));
+        notices.chain(told).chain(impossible_lines(&self.universe, &self.impossible)).collect()
+    }
+
     /// Where the site goes unless the user says otherwise.
     pub fn output(&self) -> PathBuf {
         self.universe.output.below(&self.universe.directory)
@@ -209,7 +252,8 @@ impl Loaded {
             Tools::BuiltIn => None,
             Tools::Path { path, .. } => Some(self.universe.directory.join(path)),
         };
-        for path in files.chain(self.recipe_directories.iter().cloned()).chain(tools) {
+        let directories = self.recipe_directories.iter().chain(&self.directories).cloned();
+        for path in files.chain(directories).chain(tools) {
             // A path that cannot be looked at keeps the memo from being written.
             if !watched.add(&path, since).unwrap_or(false) {
                 return None;
@@ -230,9 +274,13 @@ impl Loaded {
         Some(watched)
     }
 
-    fn solve(&mut self) -> Result<Solution, Trouble> {
+    fn solve(&mut self, store: &Arc<Store>) -> Result<Solution, Trouble> {
+        self.lock.repositories.retain(|_| self.universe.repositories.has_opam());
         if self.universe.compiler.is_none() {
             return Ok(Solution::default());
+        }
+        if self.universe.repositories.has_opam() {
+            return self.solve_opam(store);
         }
         let packages = PackageSet::new(&self.recipes)?;
         let solution = solve(&self.universe, &packages, Some(&self.lock))?;
@@ -262,12 +310,17 @@ impl Loaded {
     }
 
     /// Pins the packages of every base that a node may need, and drops the others.
-    fn pin_bases(&mut self) -> Result<(), Trouble> {
+    fn pin_bases(&mut self, solution: &Solution) -> Result<(), Trouble> {
         self.check_bases()?;
         let mut needed = BTreeSet::new();
         if self.universe.compiler.is_some() {
             let tools = JtwToolsRecipe::load(&self.recipes)?.recipe;
-            needed.extend([self.universe.base.recipe.clone(), tools.base]);
+            let of_packages = if self.universe.repositories.has_opam() {
+                self.universe.opam_base(&OpamRecipe::load(&self.recipes)?.recipe).clone()
+            } else {
+                self.universe.base.recipe.clone()
+            };
+            needed.extend([of_packages, tools.base]);
             needed.extend(tools.extra);
         }
         if !self.universe.nodes.is_empty() {
@@ -277,6 +330,7 @@ impl Loaded {
                 named.map(|base| base.unwrap_or(&default)).collect::<BTreeSet<_>>().into_iter().cloned(),
             );
         }
+        let bases = self.lock.bases.clone();
         self.lock.bases.retain(|name, _| needed.contains(name));
         for name in needed {
             let recipe = BaseRecipe::load(&self.recipes, &name)?.recipe;
@@ -287,6 +341,9 @@ impl Loaded {
             }
             let base = self.resolve_base(&recipe, suite, asked)?;
             self.lock.bases.insert(name, base);
+        }
+        if self.universe.repositories.has_opam() {
+            self.pin_extensions(solution, &bases)?;
         }
         Ok(())
     }

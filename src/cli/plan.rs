@@ -57,9 +57,9 @@ struct NodeLine<'a> {
 pub(super) fn run(global: &Global, verb: &Verb) -> Result<ExitCode, Trouble> {
     let store = open_store(global)?;
     let mut loaded = Loaded::read(&verb.universe, Pinning::Complete)?;
-    let (plan, _) = loaded.plan(&verb.universe)?;
-    for notice in &loaded.notices {
-        render::note(&format!("notice: {notice}"));
+    let (plan, _) = loaded.plan(&verb.universe, &store)?;
+    for remark in loaded.remarks() {
+        render::note(&remark);
     }
     let facts = Facts::load(&store.plans().join("facts"));
     let prospects = prospects(&plan, &store, &facts);

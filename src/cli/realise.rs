@@ -119,7 +119,7 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
     }
     let sandbox = sandbox.unwrap_or_else(start_sandbox);
     let mut loaded = Loaded::read(&verb.universe, Pinning::Complete)?;
-    let (plan, pins) = loaded.plan(&verb.universe)?;
+    let (plan, pins) = loaded.plan(&verb.universe, &store)?;
     let target = verb.output.clone().unwrap_or_else(|| loaded.output());
     let assembly = plan.ids().rev().find(|node| plan.derivation(*node).kind == Kind::Assembly);
     if assembly.is_some() {
@@ -129,8 +129,8 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
         let path = lock_path(&verb.universe.universe);
         render::note(&format!("wrote {}: it pins the bases' packages and all versions", path.display()));
     }
-    for notice in &loaded.notices {
-        render::note(&format!("notice: {notice}"));
+    for remark in loaded.remarks() {
+        render::note(&remark);
     }
     let stop = stop_on_signals()?;
     let facts = Facts::load(&store.plans().join("facts"));

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -198,7 +199,7 @@ fn add(global: &Global, verb: &RootsAdd) -> Result<ExitCode, Trouble> {
 const NOT_BUILT: &str = "`jtwbuild realise` builds it";
 
 /// A universe file, a site, or a tree, layer or archive of the store, by path or by name.
-fn of_thing(store: &Store, thing: &str) -> Result<Keeps, Trouble> {
+fn of_thing(store: &Arc<Store>, thing: &str) -> Result<Keeps, Trouble> {
     let path = Path::new(thing);
     if let Some(marker) = disk::read_if_present(&path.join(MARKER)).ok().flatten() {
         let line = String::from_utf8_lossy(&marker);
@@ -224,7 +225,7 @@ fn of_thing(store: &Store, thing: &str) -> Result<Keeps, Trouble> {
 }
 
 /// What there is of a universe, or of one of its nodes and everything that the node needs.
-fn of_universe(store: &Store, universe: &Path, wanted: Option<&str>) -> Result<Keeps, Trouble> {
+fn of_universe(store: &Arc<Store>, universe: &Path, wanted: Option<&str>) -> Result<Keeps, Trouble> {
     let arguments = UniverseArguments {
         universe: universe.to_owned(),
         recipes: Vec::new(),
@@ -232,7 +233,7 @@ fn of_universe(store: &Store, universe: &Path, wanted: Option<&str>) -> Result<K
         offline: false,
     };
     let mut loaded = Loaded::read(&arguments, Pinning::Complete)?;
-    let (plan, _) = loaded.plan(&arguments)?;
+    let (plan, _) = loaded.plan(&arguments, store)?;
     let facts = Facts::load(&store.plans().join("facts"));
     let mut to_look_at = match wanted {
         Some(wanted) => vec![by_name(&plan, wanted)?],

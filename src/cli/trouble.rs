@@ -10,7 +10,9 @@ use crate::plan::evaluate::PlanError;
 use crate::publish::PublishError;
 use crate::recipe::RecipeError;
 use crate::recipe::overlay::RecipesError;
+use crate::repository::RepositoryError;
 use crate::solve::SolveError;
+use crate::solve::opam::{OpamError, ReleaseError};
 use crate::store::StoreError;
 use crate::universe::UniverseError;
 
@@ -119,6 +121,31 @@ impl From<SolveError> for Trouble {
             SolveError::Recipe(error) => error.into(),
             SolveError::Unsolvable(error) => error.into(),
         }
+    }
+}
+
+impl From<OpamError> for Trouble {
+    fn from(error: OpamError) -> Self {
+        match error {
+            OpamError::Unsolvable(error) | OpamError::Release(ReleaseError::File(error)) => error.into(),
+            OpamError::Release(error) => {
+                Self::new(Exit::Environment, "jtwbuild::repository::unreadable", error, None)
+            }
+            OpamError::Circle(_) => Self::new(Exit::Input, "jtwbuild::solve::cycle", error, None),
+        }
+    }
+}
+
+impl From<RepositoryError> for Trouble {
+    fn from(error: RepositoryError) -> Self {
+        let (exit, code) = match error {
+            RepositoryError::Store(error) => return error.into(),
+            RepositoryError::Io { .. } | RepositoryError::Changed { .. } | RepositoryError::Stopped => {
+                (Exit::Environment, "jtwbuild::repository::unreadable")
+            }
+            _ => (Exit::Input, "jtwbuild::repository::unusable"),
+        };
+        Self::new(exit, code, error, None)
     }
 }
 

@@ -2,16 +2,17 @@
 
 use std::process::ExitCode;
 
-use super::load::{Loaded, Pinning, lock_path};
+use super::load::{Loaded, Pinning, lock_path, open_store};
 use super::trouble::Trouble;
 use super::{Global, Update, render};
 
 pub(super) fn run(global: &Global, verb: &Update) -> Result<ExitCode, Trouble> {
+    let store = open_store(global)?;
     let mut loaded = Loaded::read(&verb.universe, Pinning::Renew)?;
     let before = loaded.lock_before.clone().unwrap_or_default();
-    loaded.plan(&verb.universe)?;
-    for notice in &loaded.notices {
-        render::note(&format!("notice: {notice}"));
+    loaded.plan(&verb.universe, &store)?;
+    for remark in loaded.remarks() {
+        render::note(&remark);
     }
     let written = loaded.write_lock()?;
     if global.quiet {

@@ -1,22 +1,24 @@
 //! Universe, solution, pins and recipes → the plan. No input is read here that is not an argument,
 //! and no map is walked in any order but that of its keys.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use thiserror::Error;
 
 use super::{Plan, packages, scripts};
-use crate::derivation::{self, Action, Derivation, Kind, NodeId};
+use crate::derivation::{self, Action, Derivation, Holds, Kind, NodeId};
 use crate::diagnostic::{SourceError, SourceFile};
 use crate::name::RecipeName;
+use crate::opam::Platform;
 use crate::path::RelativePath;
 use crate::pins::Pins;
+use crate::recipe::opam::OpamRecipe;
 use crate::recipe::overlay::Recipes;
 use crate::recipe::template::{Bindings, Unbound};
 use crate::recipe::values::SourceArchive;
 use crate::recipe::{BaseKindRecipe, BaseRecipe, Loaded, RecipeError, RecipeKind, SourceRecipe};
 use crate::request::Command;
-use crate::solve::Solution;
+use crate::solution::Solution;
 use crate::store::tree::TreeHash;
 use crate::universe::Universe;
 
@@ -40,6 +42,8 @@ pub struct Evaluation<'a> {
     pub solution: &'a Solution,
     pub recipes: &'a Recipes,
     pub pins: &'a Pins,
+    /// Variables of opam files that describe the platform.
+    pub platform: &'a Platform,
     /// Content of the local sources of nodes, by the path that the universe names.
     pub sources: &'a BTreeMap<RelativePath, TreeHash>,
     /// Content of the worker's source, and of the page; needed when there are packages.
@@ -99,15 +103,53 @@ impl Planner<'_> {
         Ok(base)
     }
 
+    /// What the packages of a base are extended by, when that is anything: a layer above it.
+    pub fn extension(
+        &mut self,
+        base: &RecipeName,
+        packages: &BTreeSet<&str>,
+    ) -> Result<Option<NodeId>, PlanError> {
+        if packages.is_empty() {
+            return Ok(None);
+        }
+        let name = OpamRecipe::extension_name(base, packages);
+        let pinned = self.evaluation.pins.base(&name).ok_or_else(|| PlanError::UnpinnedBase(name.clone()))?;
+        if pinned.is_empty() {
+            return Ok(None);
+        }
+        let recipe = BaseRecipe::load(self.evaluation.recipes, base)?.recipe;
+        let kind = BaseKindRecipe::load(self.evaluation.recipes)?;
+        let action = Action::Base(derivation::Base {
+            packages: pinned.to_vec(),
+            drop: recipe.drop,
+            prefix: None,
+            take: Vec::new(),
+            setup: Vec::new(),
+            env: BTreeMap::new(),
+            limits: kind.recipe.limits,
+        });
+        Ok(Some(self.plan.add(Derivation::new(Kind::Base, name.as_str().into(), &action, Vec::new()))))
+    }
+
     /// The node that fetches and unpacks an archive.
     pub fn source(&mut self, name: &str, source: &SourceArchive) -> Result<NodeId, PlanError> {
+        self.fixed_output(name, source, Holds::Archive)
+    }
+
+    /// The node that fetches a file, which is unpacked or not.
+    pub fn fixed_output(
+        &mut self,
+        name: &str,
+        source: &SourceArchive,
+        holds: Holds,
+    ) -> Result<NodeId, PlanError> {
         let recipe = match &self.source_recipe {
             Some(recipe) => recipe,
             None => self.source_recipe.insert(SourceRecipe::load(self.evaluation.recipes)?.recipe),
         };
         let action = Action::Fetch(derivation::Fetch {
-            holds: derivation::Holds::Archive,
             archive: source.archive.clone(),
+            holds,
             strip: source.strip,
             archive_bytes: recipe.archive_bytes,
             unpacked_bytes: recipe.unpacked_bytes,

@@ -135,15 +135,18 @@ pub struct SourceArchive {
 /// Reads `{ sha256, places, strip }`. Paths among the places are relative to `directory`; without
 /// one (a built-in recipe) they are refused.
 pub fn source_archive(value: Value<'_>, directory: Option<&Path>) -> Option<SourceArchive> {
-    value.table(|table| {
-        let sha256 = table.required("sha256", |value| value.text_with(parse_sha256));
-        let places = table.required("places", |value| {
-            value.non_empty_list(|value| value.table(|table| place(table, directory)))
-        });
-        let strip = table.optional("strip", |value| value.integer(0..=MAX_STRIP));
-        let strip = strip.and_then(|strip| u32::try_from(strip).ok());
-        Some(SourceArchive { archive: Archive::new(sha256?, places?), strip })
-    })
+    value.table(|table| source_archive_in(table, directory))
+}
+
+/// [`source_archive`] of a table that has other keys besides.
+pub fn source_archive_in(table: &mut Table<'_>, directory: Option<&Path>) -> Option<SourceArchive> {
+    let sha256 = table.required("sha256", |value| value.text_with(parse_sha256));
+    let places = table.required("places", |value| {
+        value.non_empty_list(|value| value.table(|table| place(table, directory)))
+    });
+    let strip = table.optional("strip", |value| value.integer(0..=MAX_STRIP));
+    let strip = strip.and_then(|strip| u32::try_from(strip).ok());
+    Some(SourceArchive { archive: Archive::new(sha256?, places?), strip })
 }
 
 fn parse_sha256(text: &str) -> Result<Sha256, TextError> {

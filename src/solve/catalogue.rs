@@ -10,7 +10,7 @@ use crate::package::formula::{Atom, Formula, Versions};
 use crate::package::index::{Entry, Index, Need, Ordinal, PackageId, VersionSet};
 use crate::package::set::{PackageError, PackageSet};
 use crate::package::{PackageRecipe, Requirement};
-use crate::solve::DependencyKind;
+use crate::solution::DependencyKind;
 
 /// Every recipe that is reachable from the roots, in whatever version, and its place in the index.
 pub(super) struct Catalogue {

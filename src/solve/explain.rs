@@ -3,12 +3,15 @@
 use crate::diagnostic::{Problem, SourceError, did_you_mean};
 use crate::name::PackageName;
 use crate::package::Requirement;
+use crate::package::index::{Index, Need};
 use crate::package::set::PackageSet;
 use crate::solve::catalogue::{Catalogue, needs};
 use crate::solve::narrow::{Step, Story, narrow};
 use crate::solve::order::Cycle;
 use crate::solve::sat::Solver;
+use crate::solve::story::story;
 use crate::universe::Universe;
+use crate::version::Version;
 
 /// Versions that a message lists before it says how many more there are.
 const MAX_LISTED: usize = 12;
@@ -46,16 +49,10 @@ pub(super) fn conflict(
     roots: &[Requirement],
     catalogue: &Catalogue,
 ) -> SourceError {
-    let mut kept: Vec<usize> = (0..roots.len()).collect();
-    let needs = |kept: &[usize]| kept.iter().map(|at| catalogue.roots[*at].clone()).collect::<Vec<_>>();
-    for root in 0..roots.len() {
-        let fewer: Vec<usize> = kept.iter().copied().filter(|at| *at != root).collect();
-        if Solver::new(&catalogue.index).solve(&needs(&fewer)).is_none() {
-            kept = fewer;
-        }
-    }
+    let kept = blamed(&catalogue.index, &catalogue.roots);
+    let needs: Vec<Need> = kept.iter().map(|at| catalogue.roots[*at].clone()).collect();
     let blamed: Vec<&Requirement> = kept.iter().map(|at| &roots[*at]).collect();
-    let (code, message, help) = match narrow(&catalogue.index, &needs(&kept)) {
+    let (code, message, help) = match narrow(&catalogue.index, &needs) {
         Some(story) => told(packages, &blamed, catalogue, &story),
         None => {
             let names = blamed.iter().map(|root| format!("`{root}`")).collect::<Vec<_>>().join(", ");
@@ -135,6 +132,75 @@ fn requirement<'a>(
     }
 }
 
+/// Roots of opam packages that there are not, or in no such version: all of them.
+pub(super) fn not_there(universe: &Universe, index: &Index, roots: &[Requirement]) -> Option<SourceError> {
+    let problems = roots.iter().filter_map(|root| {
+        let known = index.find(root.name.as_str()).filter(|(_, package)| !package.versions.is_empty());
+        let (code, message, label, help) = match known {
+            None => {
+                let names = index.packages().iter().filter(|package| !package.versions.is_empty());
+                let near = did_you_mean(root.name.as_str(), names.map(|package| &*package.name));
+                let help = near.map(|name| format!("did you mean `{name}`?"));
+                (
+                    "unknown-package",
+                    format!("there is no package `{}`", root.name),
+                    "not a known package",
+                    help,
+                )
+            }
+            Some((_, package)) => {
+                let allowed =
+                    |version: &str| Version::new(version).is_some_and(|version| root.allows(&version));
+                let all: Vec<&str> = package.versions.iter().rev().map(|version| &**version).collect();
+                if all.iter().any(|version| allowed(version)) {
+                    return None;
+                }
+                let message = format!("no version of `{}` is {}", root.name, conditions(root));
+                ("no-version", message, "no such version", Some(listing(&root.name, &all)))
+            }
+        };
+        let code = format!("jtwbuild::solve::{code}");
+        Some(Problem { code, message, span: root.span.range(), label: label.into(), help })
+    });
+    let problems: Vec<Problem> = problems.collect();
+    (!problems.is_empty()).then(|| SourceError::new(&universe.files[0], problems))
+}
+
+/// Opam packages that cannot be had together. What is asked for is made as small as it gets first.
+pub(super) fn opam_conflict(
+    universe: &Universe,
+    index: &Index,
+    roots: &[Requirement],
+    needs: &[Need],
+) -> SourceError {
+    let kept = blamed(index, needs);
+    let needs: Vec<Need> = kept.iter().map(|at| needs[*at].clone()).collect();
+    let asked: Vec<String> = kept.iter().map(|at| roots[*at].to_string()).collect();
+    let mut story = story(index, &needs, &asked).into_iter();
+    let problem = Problem {
+        code: "jtwbuild::solve::conflict".into(),
+        message: story.next().unwrap_or_default(),
+        span: kept.last().map_or(0..0, |root| roots[*root].span.range()),
+        label: "cannot be had".into(),
+        help: Some(story.collect::<Vec<_>>().join("\n")),
+    };
+    SourceError::new(&universe.files[0], vec![problem])
+}
+
+/// The roots that cannot be had together although each of them can be left out in vain: no root of
+/// them can be spared.
+fn blamed(index: &Index, roots: &[Need]) -> Vec<usize> {
+    let mut kept: Vec<usize> = (0..roots.len()).collect();
+    for root in 0..roots.len() {
+        let fewer: Vec<usize> = kept.iter().copied().filter(|at| *at != root).collect();
+        let needs: Vec<Need> = fewer.iter().map(|at| roots[*at].clone()).collect();
+        if Solver::new(index).solve(&needs).is_none() {
+            kept = fewer;
+        }
+    }
+    kept
+}
+
 /// Packages that need each other.
 pub(super) fn cycle(universe: &Universe, cycle: &Cycle) -> SourceError {
     let path = cycle.packages.iter().chain(cycle.packages.first());
@@ -156,9 +222,14 @@ fn unknown_package_help(packages: &PackageSet<'_>, name: &PackageName) -> Option
 
 fn listed_versions(packages: &PackageSet<'_>, name: &PackageName) -> String {
     let versions = packages.versions(name);
-    let listed: Vec<&str> =
-        versions.iter().take(MAX_LISTED).map(|candidate| candidate.version.as_str()).collect();
-    let more = match versions.len().saturating_sub(MAX_LISTED) {
+    let versions: Vec<&str> = versions.iter().map(|candidate| candidate.version.as_str()).collect();
+    listing(name, &versions)
+}
+
+/// Versions of a package, newest first.
+fn listing(name: &PackageName, versions: &[&str]) -> String {
+    let listed = &versions[..versions.len().min(MAX_LISTED)];
+    let more = match versions.len() - listed.len() {
         0 => String::new(),
         more => format!(" and {more} older"),
     };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::name::PackageName;
 use crate::package::{PackageRecipe, Requirement};
+use crate::solution::{Chosen, DependencyKind, PackageId, Reason, Release, Solution, Target};
 use crate::solve::catalogue::needs;
-use crate::solve::{Chosen, DependencyKind, PackageId, Reason, Solution};
 
 /// A requirement together with who has it.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ pub(super) fn order(selection: &Selection) -> Result<Solution, Cycle> {
     let mut packages: Vec<Chosen> = sorted
         .iter()
         .map(|&old| Chosen {
-            recipe: selection.chosen[names[old]].clone(),
+            release: Release::Recipe(selection.chosen[names[old]].clone()),
             depends: Vec::new(),
             build_depends: Vec::new(),
             primitives_from: Vec::new(),
@@ -139,7 +139,7 @@ pub(super) fn order(selection: &Selection) -> Result<Solution, Cycle> {
             ids.dedup();
         }
     }
-    Ok(Solution { packages, roots })
+    Ok(Solution { packages, targets: vec![Target { name: None, roots, compiler: None, extra: Vec::new() }] })
 }
 
 /// A cycle among the packages that still miss something.

@@ -7,7 +7,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::diagnostic::{SourceFile, golden};
+use crate::name::PackageName;
 use crate::recipe::overlay::Recipes;
+use crate::solution::{DependencyKind, Reason};
 use crate::version::Version;
 
 /// A package set of `(name, version, rest of the recipe)`, beside the built-in ones.
@@ -88,13 +90,13 @@ fn edges_of_each_kind_are_kept_apart_and_reasons_are_told() {
     assert_eq!(top.depends, [id("low")]);
     assert_eq!(top.build_depends, [id("tool")]);
     assert_eq!(top.primitives_from, [id("stubs")]);
-    assert_eq!(solution.roots, [id("ocaml"), id("top"), id("low")]);
+    assert_eq!(solution.targets[0].roots, [id("ocaml"), id("top"), id("low")]);
     let mut build = vec![id("low"), id("tool"), id("toollib")];
     build.sort_unstable();
     assert_eq!(solution.build_closure(id("top")), build);
     let mut offered = vec![id("ocaml"), id("low"), id("top")];
     offered.sort_unstable();
-    assert_eq!(solution.offered(), offered);
+    assert_eq!(solution.offered(&solution.targets[0]), offered);
     let [Reason::Asked { requirement }, Reason::NeededBy { package, kind, .. }] =
         solution.packages[id("low")].reasons.as_slice()
     else {

@@ -58,12 +58,12 @@ struct Universe {
 }
 
 impl Universe {
-    fn read(verb: &Verify) -> Result<Option<Self>, Trouble> {
+    fn read(verb: &Verify, store: &Arc<Store>) -> Result<Option<Self>, Trouble> {
         let Some(universe) = verb.universe.clone() else { return Ok(None) };
         let arguments =
             UniverseArguments { universe, recipes: Vec::new(), locked: false, offline: verb.offline };
         let mut loaded = Loaded::read(&arguments, Pinning::Complete)?;
-        let (plan, pins) = loaded.plan(&arguments)?;
+        let (plan, pins) = loaded.plan(&arguments, store)?;
         Ok(Some(Self { loaded, plan, pins }))
     }
 }
@@ -79,7 +79,7 @@ pub(super) fn run(
     if verified.damage.is_empty() && verified.notices.is_empty() {
         return Ok(Vec::new());
     }
-    let universe = Universe::read(verb)?;
+    let universe = Universe::read(verb, store)?;
     let own = Fetcher::new(FetchSettings { offline: verb.offline, ..FetchSettings::default() });
     let fetcher = universe.as_ref().map_or(&own, |universe| &universe.loaded.fetcher);
     let mut refetch = |sum: &Checksum| {

@@ -1,0 +1,162 @@
+//! `[[repository]]`: where packages come from, and `[source]`: archives in place of those that a
+//! repository names.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::diagnostic::Span;
+use crate::name::PackageName;
+use crate::path::RelativePath;
+use crate::recipe::values::{SourceArchive, parse_url, source_archive, source_archive_in};
+use crate::toml_reader::{FromText, Table, TextError, Value, one_of};
+use crate::version::Version;
+
+/// Whether packages are chosen together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Solving {
+    /// One solution for all.
+    #[default]
+    Joint,
+    /// Every package that is asked for has a solution, and a universe, of its own.
+    Each,
+}
+
+impl FromText for Solving {
+    fn from_text(text: &str) -> Result<Self, TextError> {
+        one_of(text, "way to choose versions", &[("joint", Self::Joint), ("each", Self::Each)])
+    }
+}
+
+/// One package set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RepositoryChoice {
+    /// An opam repository: a directory, an archive or a git URL, as it is written.
+    Opam { place: String, span: Span },
+    /// The OCaml libraries of a Debian suite.
+    Debian { suite: String, span: Span },
+}
+
+/// What is fetched in place of what a repository names for one package version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Substitution {
+    /// In place of the source.
+    pub source: Option<SourceArchive>,
+    /// In place of extra sources, by their names.
+    pub extra: BTreeMap<RelativePath, SourceArchive>,
+    /// Where it is written.
+    pub span: Span,
+}
+
+/// Substitutions by package and version.
+pub type Substitutions = BTreeMap<(PackageName, Version), Substitution>;
+
+/// Package sets and how they are used, as the universe says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Repositories {
+    /// In written order: the first one that has a version stands. None: the recipes.
+    pub choices: Vec<RepositoryChoice>,
+    pub solving: Solving,
+    /// Where `packages = "latest"` is written: everything that can be had is asked for.
+    pub latest: Option<Span>,
+    pub substitutions: Substitutions,
+    /// Whether archives are taken that are known by nothing better than MD5.
+    pub allow_weak_checksums: bool,
+    /// Directories and URLs of archive caches in opam's layout.
+    pub archive_mirrors: Vec<String>,
+}
+
+impl Repositories {
+    /// Whether packages come from opam repositories.
+    pub fn has_opam(&self) -> bool {
+        self.choices.iter().any(|choice| matches!(choice, RepositoryChoice::Opam { .. }))
+    }
+}
+
+/// Reads everything of the universe's table that this module knows, but for `latest`.
+pub(super) fn read(table: &mut Table<'_>, directory: &Path) -> Repositories {
+    let choices = table.optional("repository", |value| value.list(|value| value.table(read_choice)));
+    let solving = table.optional("solve", Value::text);
+    let substitutions = table.optional("source", |value| read_substitutions(value, directory));
+    let weak = table.optional("allow-weak-checksums", Value::boolean);
+    let mirrors = table.optional("archive-mirrors", |value| value.list(|value| mirror(value, directory)));
+    let repositories = Repositories {
+        choices: choices.unwrap_or_default(),
+        solving: solving.unwrap_or_default(),
+        latest: None,
+        substitutions: substitutions.unwrap_or_default(),
+        allow_weak_checksums: weak.unwrap_or_default(),
+        archive_mirrors: mirrors.unwrap_or_default(),
+    };
+    if !table.has("repository") {
+        for key in ["solve", "source", "allow-weak-checksums", "archive-mirrors"] {
+            if table.has(key)
+                && let Some(value) = table.get(key)
+            {
+                let help = "recipes say themselves where sources are, and are always solved together";
+                let message = format!("`{key}` is for packages of an opam repository");
+                value.problem("no-repository", message, "without `[[repository]]`", Some(help.into()));
+            }
+        }
+    }
+    repositories
+}
+
+fn read_choice(table: &mut Table<'_>) -> Option<RepositoryChoice> {
+    let opam = table
+        .get("opam")
+        .map(|value| value.line().map(|place| RepositoryChoice::Opam { place, span: value.span_in(0) }));
+    let debian = table
+        .get("debian")
+        .map(|value| value.word().map(|suite| RepositoryChoice::Debian { suite, span: value.span_in(0) }));
+    match (opam, debian) {
+        (Some(choice), None) | (None, Some(choice)) => choice,
+        _ => {
+            let message = "a repository has either `opam` or `debian`";
+            table.problem("repository", message, "not one repository", None);
+            None
+        }
+    }
+}
+
+fn mirror(value: Value<'_>, directory: &Path) -> Option<String> {
+    if value.string()?.contains("://") {
+        return value.text_with(parse_url);
+    }
+    Some(directory.join(value.line()?).display().to_string())
+}
+
+fn read_substitutions(value: Value<'_>, directory: &Path) -> Option<Substitutions> {
+    let packages = value.map(|place, name, versions| {
+        let name: PackageName = key(place, name)?;
+        let versions = versions.map(|place, version, value| {
+            let version: Version = key(place, version)?;
+            Some((version, substitution(value, place.span_in(0), directory)?))
+        })?;
+        Some(versions.into_iter().map(move |(version, what)| ((name.clone(), version), what)))
+    })?;
+    Some(packages.into_iter().flatten().collect())
+}
+
+/// A key of a table as a checked type.
+fn key<T: FromText>(place: Value<'_>, text: &str) -> Option<T> {
+    match T::from_text(text) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            place.problem(error.code, error.message, error.label, error.help);
+            None
+        }
+    }
+}
+
+fn substitution(value: Value<'_>, span: Span, directory: &Path) -> Option<Substitution> {
+    value.table(|table| {
+        let extra = table.optional("extra", |value| {
+            value.map(|place, name, value| {
+                Some((key::<RelativePath>(place, name)?, source_archive(value, Some(directory))?))
+            })
+        });
+        let has_source = table.has("sha256") || table.has("places") || !table.has("extra");
+        let source = if has_source { Some(source_archive_in(table, Some(directory))?) } else { None };
+        Some(Substitution { source, extra: extra.unwrap_or_default().into_iter().collect(), span })
+    })
+}
