@@ -17,6 +17,7 @@
 pub mod archive;
 pub mod deb;
 pub mod debian;
+pub mod git;
 pub mod glob;
 mod http;
 pub mod mirror;
@@ -25,6 +26,7 @@ pub mod selection;
 pub mod signature;
 #[cfg(test)]
 mod tests;
+mod unpinned;
 mod url;
 pub mod version;
 

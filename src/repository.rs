@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! directory ── followed: looked at, read again when something changed ──┐
-//! archive ──┐                                                           ├─► Table + contents ─► Index
+//! archive ──┐                                                           ├─► table + contents ─► Index
 //! git ──────┴─► packed: two files in the store, named by what they hold ┘
 //! ```
 //!
@@ -12,63 +12,44 @@
 
 mod built_in;
 mod content;
-#[allow(dead_code, reason = "the memo of directories comes next")]
 mod directory;
-#[allow(dead_code, reason = "packed repositories come next")]
+mod import;
+mod loaded;
+mod memo;
+mod open;
 mod table;
+mod trouble;
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
-use thiserror::Error;
 
-use self::content::{Content, first_of};
-use self::table::{Entry, Table};
+use self::loaded::{Loaded, Repository};
+use self::table::Entry;
 use crate::diagnostic::{SourceError, SourceFile};
-use crate::fetch::Fetcher;
+use crate::fetch::{Fetcher, Progress};
 use crate::name::PackageName;
-use crate::opam::place::{Kind, Pin, Place};
+use crate::opam::place::{Pin, Place};
 use crate::opam::{self, Platform};
-use crate::package::index::{self, Index, TooManyVersions};
-use crate::store::tree::{self, BlobHash, Node, RelPath, Tree};
+use crate::package::index::Index;
+use crate::store::tree::RelPath;
 use crate::store::{Store, StoreError};
 use crate::version::Version;
+
+pub use self::trouble::RepositoryError;
 
 /// What opening repositories may use.
 #[derive(Clone, Copy)]
 pub struct Ground<'a> {
     pub store: &'a Arc<Store>,
+    /// Says whether the run is offline, and downloads archives.
     pub fetcher: &'a Fetcher,
+    /// Told of downloads of archives.
+    pub progress: Progress<'a>,
     /// Set from another thread, it ends what is under way with [`RepositoryError::Stopped`].
     pub stop: &'a AtomicBool,
-}
-
-/// Why repositories cannot be used.
-#[derive(Debug, Error)]
-pub enum RepositoryError {
-    /// There is no `packages/` there.
-    #[error("`{place}` is not an opam repository: {reason}")]
-    NotARepository { place: String, reason: String },
-    /// It holds names that are made to be taken for something else.
-    #[error("`{place}` holds names that no package has:\n  {}", names.join("\n  "))]
-    Names { place: String, names: Vec<String> },
-    #[error("`{place}`: {path}: {source}")]
-    Io { place: String, path: String, source: std::io::Error },
-    /// Together its files are larger than any repository.
-    #[error("`{place}` is too large for an opam repository")]
-    TooLarge { place: String },
-    /// A file is not what it was when the repository was read.
-    #[error("`{place}` changed while it was used: {path}")]
-    Changed { place: String, path: String },
-    #[error(transparent)]
-    TooManyVersions(#[from] TooManyVersions),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("it was stopped")]
-    Stopped,
 }
 
 /// A file beside an opam file, in `files/`.
@@ -86,6 +67,7 @@ pub struct Extra {
 pub struct Repositories {
     list: Vec<Repository>,
     notices: Vec<String>,
+    store: Arc<Store>,
 }
 
 /// What the solver works on.
@@ -96,79 +78,19 @@ pub struct Indexed {
     pub broken: Vec<SourceError>,
 }
 
-#[derive(Debug)]
-struct Repository {
-    place: Place,
-    pin: Pin,
-    /// Read when it is first needed.
-    loaded: Mutex<Option<Arc<Loaded>>>,
-}
-
-#[derive(Debug)]
-struct Loaded {
-    table: Table,
-    bytes: Bytes,
-}
-
-/// Where the bytes of the files are.
-#[derive(Debug)]
-enum Bytes {
-    /// All of them, one behind the other.
-    Memory(Vec<u8>),
-    /// Files of this machine below this directory.
-    #[allow(dead_code, reason = "the memo of directories comes next")]
-    Below(PathBuf),
-}
-
 impl Repositories {
     /// Opens repositories. `pin` is what a lock says of each: without one, a git repository is asked
-    /// for its newest commit and an archive is read anew.
+    /// for its newest commit and an archive is read anew, which is what `update` wants.
     ///
-    /// What is there then may differ from what was pinned, if it is a directory: compare
-    /// [`Repositories::pins`] with the lock.
+    /// A directory is never pinned: compare [`Repositories::pins`] with the lock to know whether it
+    /// changed. Trees of all pins belong into the root of the run, or the collector takes them.
     pub fn open(asked: &[(Place, Option<Pin>)], ground: Ground<'_>) -> Result<Self, RepositoryError> {
-        let mut opened = Self { list: Vec::with_capacity(asked.len()), notices: Vec::new() };
-        for (place, _pin) in asked {
-            let repository = match &place.kind {
-                Kind::Directory(path) => opened.open_directory(place, path, ground)?,
-                Kind::Archive(_) | Kind::Download(_) | Kind::Git { .. } => {
-                    return Err(RepositoryError::NotARepository {
-                        place: place.written.clone(),
-                        reason: "this kind of place is not supported yet".into(),
-                    });
-                }
-            };
+        let mut opened = Self { list: Vec::new(), notices: Vec::new(), store: Arc::clone(ground.store) };
+        for (place, pin) in asked {
+            let repository = opened.open_one(place, pin.as_ref(), ground)?;
             opened.list.push(repository);
         }
         Ok(opened)
-    }
-
-    fn open_directory(
-        &mut self,
-        place: &Place,
-        path: &Path,
-        _ground: Ground<'_>,
-    ) -> Result<Repository, RepositoryError> {
-        let reading = directory::read(path).map_err(|trouble| directory_trouble(place, trouble))?;
-        let (table, contents) = self.take_in(place, reading.content)?;
-        let pin = Pin { commit: None, tree: packed(&table, &contents).hash() };
-        let loaded = Loaded { table, bytes: Bytes::Memory(contents) };
-        Ok(Repository { place: place.clone(), pin, loaded: Mutex::new(Some(Arc::new(loaded))) })
-    }
-
-    /// Checks what was read and puts its bytes together.
-    fn take_in(&mut self, place: &Place, mut content: Content) -> Result<(Table, Vec<u8>), RepositoryError> {
-        if !content.oddities.refused.is_empty() {
-            let names = first_of(&content.oddities.refused);
-            return Err(RepositoryError::Names { place: place.written.clone(), names });
-        }
-        content.note_twins();
-        let notices = first_of(&content.oddities.ignored);
-        self.notices.extend(notices.into_iter().map(|notice| format!("{place}: {notice}")));
-        let table = Table::of(&content.members);
-        let mut contents = Vec::with_capacity(usize::try_from(table.length()).unwrap_or_default());
-        content.members.iter().for_each(|member| contents.extend(&member.bytes));
-        Ok((table, contents))
     }
 
     /// What each repository holds now, for the lock, in order.
@@ -182,9 +104,24 @@ impl Repositories {
         &self.notices
     }
 
-    /// All versions of all packages, for a platform.
+    /// All versions of all packages, for a platform: remembered in the store, or read.
     pub fn index(&self, platform: &Platform) -> Result<Indexed, RepositoryError> {
-        let loaded = self.list.iter().map(Repository::load).collect::<Result<Vec<_>, _>>()?;
+        let pins: Vec<&Pin> = self.list.iter().map(|repository| &repository.pin).collect();
+        let name = memo::index_name(&pins, platform);
+        let known = memo::read_index(&self.store, &name).and_then(|bytes| Index::decode(&bytes));
+        if let Some(index) = known {
+            return Ok(Indexed { index, broken: Vec::new() });
+        }
+        let indexed = self.read_index(platform)?;
+        // What is broken is told in every run.
+        if indexed.broken.is_empty() {
+            memo::write_index(&self.store, &name, &indexed.index.encode());
+        }
+        Ok(indexed)
+    }
+
+    fn read_index(&self, platform: &Platform) -> Result<Indexed, RepositoryError> {
+        let loaded = self.list.iter().map(Repository::load_whole).collect::<Result<Vec<_>, _>>()?;
         let mut seen: HashSet<(&str, &str)> = HashSet::new();
         let mut wanted = Vec::new();
         for (repository, loaded) in self.list.iter().zip(&loaded) {
@@ -206,7 +143,7 @@ impl Repositories {
                 Err(error) => broken.push(error),
             }
         }
-        Ok(Indexed { index: index::Index::new(&entries)?, broken })
+        Ok(Indexed { index: Index::new(&entries)?, broken })
     }
 
     /// The opam file of a version of a package, from the first repository that has it.
@@ -246,81 +183,6 @@ impl Repositories {
             }
         }
         Ok(None)
-    }
-}
-
-impl Loaded {
-    /// The bytes of a file, if they are in memory.
-    fn slice(&self, entry: &Entry) -> Option<&[u8]> {
-        let Bytes::Memory(bytes) = &self.bytes else { return None };
-        let start = usize::try_from(entry.offset).ok()?;
-        bytes.get(start..start.checked_add(entry.length)?)
-    }
-}
-
-impl Repository {
-    fn load(&self) -> Result<Arc<Loaded>, RepositoryError> {
-        let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        loaded.clone().ok_or_else(|| RepositoryError::NotARepository {
-            place: self.place.written.clone(),
-            reason: "it was not read".into(),
-        })
-    }
-
-    /// The bytes of one of its files, which are as they were when the table was made.
-    fn read(&self, loaded: &Loaded, entry: &Entry) -> Result<Vec<u8>, RepositoryError> {
-        match &loaded.bytes {
-            Bytes::Memory(_) => Ok(loaded.slice(entry).unwrap_or_default().to_vec()),
-            Bytes::Below(root) => {
-                let path = root.join(&*entry.path);
-                std::fs::read(path).ok().filter(|bytes| entry.is(bytes)).ok_or_else(|| self.changed(entry))
-            }
-        }
-    }
-
-    fn changed(&self, entry: &Entry) -> RepositoryError {
-        RepositoryError::Changed { place: self.place.written.clone(), path: entry.path.to_string() }
-    }
-
-    /// An opam file under the name that messages have for it. Bytes that are not UTF-8 become `�`: in
-    /// comments and descriptions they do no harm.
-    fn source(&self, loaded: &Loaded, entry: &Entry) -> Result<SourceFile, RepositoryError> {
-        let name = format!("{}: {}", self.place, entry.path);
-        if let Some(bytes) = loaded.slice(entry) {
-            return Ok(SourceFile::new(name, &String::from_utf8_lossy(bytes)));
-        }
-        let bytes = self.read(loaded, entry)?;
-        Ok(SourceFile::new(name, &String::from_utf8_lossy(&bytes)))
-    }
-}
-
-/// The tree of a packed repository.
-fn packed(table: &Table, contents: &[u8]) -> Tree {
-    let file = |bytes: &[u8]| {
-        let blob = BlobHash::from_bytes(*blake3::Hasher::new().update_rayon(bytes).finalize().as_bytes());
-        Node::File(tree::File { blob, size: bytes.len() as u64, executable: false })
-    };
-    pack_of(file(&table.encode()), file(contents))
-}
-
-fn pack_of(table: Node, contents: Node) -> Tree {
-    let mut tree = Tree::default();
-    for (name, node) in [("table", table), ("contents", contents)] {
-        let path = RelPath::parse(name).expect("it is a path");
-        tree.insert(&path, node).expect("they are two different files");
-    }
-    tree
-}
-
-fn directory_trouble(place: &Place, trouble: directory::Trouble) -> RepositoryError {
-    let place = place.written.clone();
-    match trouble {
-        directory::Trouble::NoPackages => {
-            let reason = "there is no directory `packages` in it".into();
-            RepositoryError::NotARepository { place, reason }
-        }
-        directory::Trouble::Io { path, source } => RepositoryError::Io { place, path, source },
-        directory::Trouble::TooLarge => RepositoryError::TooLarge { place },
     }
 }
 

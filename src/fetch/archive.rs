@@ -8,6 +8,7 @@
 mod tar;
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -19,7 +20,7 @@ use super::machine;
 use crate::outcome::Failure;
 use crate::store::StoreError;
 use crate::store::staging::Staging;
-use crate::store::tree::{self, LinkTarget, Node, RelPath, Tree, TreeError};
+use crate::store::tree::{self, BlobHash, LinkTarget, Node, RelPath, Tree, TreeError};
 
 /// What an archive may hold.
 #[derive(Clone, Copy, Debug)]
@@ -199,6 +200,40 @@ pub(super) fn unpack_tar(
     place: &dyn Fn(RelPath) -> Option<RelPath>,
     limits: &Limits,
 ) -> Result<Tree, ArchiveError> {
+    unpack_members(reader, &mut |from, executable| staging.add(from, executable), place, limits)
+}
+
+/// Reads a tar archive, compressed or not, into memory: the members that `place` puts somewhere, and
+/// the bytes of their files. The limits are those of the whole archive.
+pub fn read_tar(
+    path: &Path,
+    place: &dyn Fn(RelPath) -> Option<RelPath>,
+    limits: &Limits,
+) -> Result<(Tree, HashMap<BlobHash, Vec<u8>>), ArchiveError> {
+    let mut blobs = HashMap::new();
+    let mut take = |from: &mut dyn Read, executable| {
+        let mut bytes = Vec::new();
+        let read = from.read_to_end(&mut bytes);
+        read.map_err(|source| StoreError::Io { operation: "read", path: path.to_owned(), source })?;
+        let blob = BlobHash::from_bytes(*blake3::hash(&bytes).as_bytes());
+        let file = tree::File { blob, size: bytes.len() as u64, executable };
+        blobs.insert(blob, bytes);
+        Ok(file)
+    };
+    let reader = BufReader::new(File::open(path).map_err(ArchiveError::Read)?);
+    let tree = unpack_members(reader, &mut take, place, limits)?;
+    Ok((tree, blobs))
+}
+
+/// Takes the bytes of a file in: what a tree is to hold for them.
+type Take<'a> = &'a mut dyn FnMut(&mut dyn Read, bool) -> Result<tree::File, StoreError>;
+
+fn unpack_members(
+    reader: impl BufRead,
+    take: Take<'_>,
+    place: &dyn Fn(RelPath) -> Option<RelPath>,
+    limits: &Limits,
+) -> Result<Tree, ArchiveError> {
     let taken = Cell::new(0);
     let counted = Counted { inner: reader, taken: &taken };
     let mut bounded = Bounded { inner: decompress(counted)?, taken: &taken, given: 0, limits };
@@ -235,7 +270,7 @@ pub(super) fn unpack_tar(
                 if target.is_none() {
                     continue;
                 }
-                Node::File(stage(&mut members, staging, executable)?)
+                Node::File(take_body(&mut members, take, executable)?)
             }
         };
         let Some(target) = target.filter(|target| !target.names().is_empty()) else { continue };
@@ -253,13 +288,13 @@ pub(super) fn unpack_tar(
 }
 
 /// Takes the bytes of the member that was just read in.
-fn stage<R: Read>(
+fn take_body<R: Read>(
     members: &mut Members<R>,
-    staging: &Staging,
+    take: Take<'_>,
     executable: bool,
 ) -> Result<tree::File, ArchiveError> {
     let mut body = Tapped { inner: members, failed: None };
-    let added = staging.add(&mut body, executable);
+    let added = take(&mut body, executable);
     match body.failed {
         Some(error) => Err(trouble(error)),
         None => added.map_err(ArchiveError::Store),

@@ -3,6 +3,7 @@
 //! Names and versions are numbers, every condition on versions is a set of them. What varies from
 //! one question to the next (which packages are asked for) is not part of it.
 
+mod encoding;
 mod versions;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

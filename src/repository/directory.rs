@@ -18,7 +18,7 @@ use super::table::Table;
 const GRAIN: Duration = Duration::from_millis(20);
 
 /// Directories in `files/` may nest this deep.
-const MAX_DEPTH: usize = 16;
+pub(super) const MAX_DEPTH: usize = 16;
 
 /// What was read of a directory.
 #[derive(Debug, Default)]
@@ -217,6 +217,11 @@ pub(super) fn too_long(is_file: bool) -> Oddity {
     } else {
         "it is not a regular file"
     })
+}
+
+/// The moment to hand to [`looks`], taken before reading.
+pub(super) fn now() -> SystemTime {
+    SystemTime::now()
 }
 
 /// How all directories and files of a reading look now: equal looks mean equal content. `None` when

@@ -1,4 +1,6 @@
-//! Repositories of all kinds, and what is wrong with some.
+//! Repositories in directories: what they give, what their pins stand for, and that changes are seen.
+
+mod packed;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,6 +32,13 @@ impl Bench {
         Self { directory, store, fetcher: Fetcher::new(Settings::default()), stop: AtomicBool::new(false) }
     }
 
+    /// As another process would find the store.
+    fn reopen(&mut self) {
+        let elsewhere = Arc::new(Store::open(&self.path("elsewhere")).unwrap());
+        self.store = elsewhere;
+        self.store = Arc::new(Store::open(&self.path("store")).unwrap());
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -41,7 +50,9 @@ impl Bench {
     fn open_pinned(&self, places: &[(&str, Option<Pin>)]) -> Result<Repositories, RepositoryError> {
         let place = |text: &str| Place::parse(text, self.directory.path()).unwrap();
         let asked: Vec<_> = places.iter().map(|(text, pin)| (place(text), pin.clone())).collect();
-        Repositories::open(&asked, Ground { store: &self.store, fetcher: &self.fetcher, stop: &self.stop })
+        let ground =
+            Ground { store: &self.store, fetcher: &self.fetcher, progress: &|_, _| (), stop: &self.stop };
+        Repositories::open(&asked, ground)
     }
 
     /// Writes a file below the directory.
@@ -148,4 +159,67 @@ fn the_official_repository_is_read() {
     let indexed = index(&repositories);
     assert!(indexed.broken.is_empty());
     assert!(indexed.index.packages().len() > 4_000);
+}
+
+/// Waits until a change made now can be told from the ones before.
+fn settle() {
+    std::thread::sleep(std::time::Duration::from_millis(60));
+}
+
+#[test]
+fn a_directory_is_not_read_again_and_every_change_of_it_is_seen() {
+    let bench = Bench::new();
+    bench.package("r", "a", "1", "depends: [\"b\"]");
+    bench.package("r", "b", "1", "");
+    bench.write("r/packages/b/b.1/files/x", "x");
+    fs::create_dir_all(bench.path("r/packages/empty/empty.1")).unwrap();
+    settle();
+    let opened = || bench.open(&["r"]).unwrap();
+    let is_remembered = |opened: &Repositories| {
+        let loaded = opened.list[0].load().unwrap();
+        matches!(loaded.bytes, super::loaded::Bytes::Below(_))
+    };
+    let first = opened();
+    let expected = index(&first).index.encode();
+    assert!(!is_remembered(&first));
+    let second = opened();
+    assert!(is_remembered(&second), "nothing changed");
+    assert_eq!((second.pins(), second.notices()), (first.pins(), first.notices()));
+    assert_eq!(index(&second).index.encode(), expected);
+    assert_eq!(second.files(&name("b"), &version("1")).unwrap().len(), 1);
+    let opam = bench.path("r/packages/a/a.1/opam");
+    let text = fs::read_to_string(&opam).unwrap();
+    let changes: Vec<(&str, Box<dyn Fn()>)> = vec![
+        ("same length", Box::new(|| fs::write(&opam, text.replace("\"b\"", "\"c\"")).unwrap())),
+        ("a new version", Box::new(|| bench.package("r", "a", "2", ""))),
+        ("a new package", Box::new(|| bench.package("r", "c", "1", ""))),
+        ("a version without a file gets one", Box::new(|| bench.package("r", "empty", "1", ""))),
+        ("a file beside", Box::new(|| bench.write("r/packages/a/a.1/files/y", "y"))),
+        ("a file in a directory beside", Box::new(|| bench.write("r/packages/b/b.1/files/z/z", "y"))),
+        ("repo", Box::new(|| bench.write("r/repo", "opam-version: \"2.0\""))),
+        ("repo goes", Box::new(|| fs::remove_file(bench.path("r/repo")).unwrap())),
+        ("a version goes", Box::new(|| fs::remove_dir_all(bench.path("r/packages/c/c.1")).unwrap())),
+    ];
+    let mut pin = first.pins();
+    for (what, change) in changes {
+        change();
+        settle();
+        let after = opened();
+        assert!(!is_remembered(&after), "{what}");
+        assert_ne!(after.pins(), pin, "{what}");
+        assert!(is_remembered(&opened()), "{what}");
+        pin = after.pins();
+    }
+}
+
+#[test]
+fn a_file_that_changes_under_a_run_is_an_error_and_not_another_file() {
+    let bench = Bench::new();
+    bench.package("r", "a", "1", "");
+    settle();
+    bench.open(&["r"]).unwrap();
+    let opened = bench.open(&["r"]).unwrap();
+    bench.package("r", "a", "1", "synopsis: \"changed\"");
+    let error = opened.file(&name("a"), &version("1")).unwrap_err();
+    assert!(matches!(error, RepositoryError::Changed { .. }), "{error}");
 }

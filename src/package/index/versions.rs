@@ -40,6 +40,11 @@ impl VersionSet {
         Self { first: (ordinal, ordinal + 1), more: Box::default() }
     }
 
+    /// The versions from `start` until before `end`.
+    pub fn range(start: Ordinal, end: Ordinal) -> Self {
+        Self { first: (start, end), more: Box::default() }
+    }
+
     /// The ranges, oldest first.
     pub fn ranges(&self) -> impl Iterator<Item = (Ordinal, Ordinal)> + '_ {
         let first = Some(self.first).filter(|(start, end)| start < end);

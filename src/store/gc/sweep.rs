@@ -180,6 +180,7 @@ impl Sweep<'_> {
             self.report.add(Kind::Cache, name, bytes);
         }
         self.origins()?;
+        self.opam()?;
         let path = self.store.plans().join("facts");
         // A tree that came since then loses a fact, which costs time only.
         let is_there = |tree: &TreeHash| left.contains(tree.as_bytes());
@@ -188,6 +189,23 @@ impl Sweep<'_> {
             if self.options.dry_run || self.store.write_whole(&path, &bytes).is_ok() {
                 self.report.count(Kind::Cache, saved);
             }
+        }
+        Ok(())
+    }
+
+    /// Indexes of opam repositories, and what is remembered of directories and commits: made again in
+    /// less than a second.
+    fn opam(&mut self) -> Result<(), StoreError> {
+        for name in names(self.store, "plans/opam").or_else(when_missing)? {
+            let path = self.store.plans().join("opam").join(&name);
+            if is_recent(&path, self.options.keep) {
+                continue;
+            }
+            let bytes = bytes_at(&path);
+            if !self.options.dry_run {
+                disk::remove_file(&path)?;
+            }
+            self.report.add(Kind::Cache, format!("opam/{name}"), bytes);
         }
         Ok(())
     }
