@@ -30,7 +30,7 @@ mod spawner;
 mod top;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -312,12 +312,11 @@ impl Sandbox {
         has_group: bool,
     ) -> Result<Job, Failure> {
         let name = |layer: &Layer| layer.tree.to_hex();
+        let names = |layers: &[Layer]| distinct(layers).map(name).collect();
         let mounts = request.mounts.iter().map(|mount| match mount {
-            Mount::Overlay { at, layers, capture } => JobMount::Overlay {
-                at: at.clone(),
-                layers: layers.iter().map(name).collect(),
-                captured: capture.is_some(),
-            },
+            Mount::Overlay { at, layers, capture } => {
+                JobMount::Overlay { at: at.clone(), layers: names(layers), captured: capture.is_some() }
+            }
             Mount::ReadOnly { at, tree } => JobMount::ReadOnly { at: at.clone(), tree: name(tree) },
         });
         Ok(Job {
@@ -396,11 +395,12 @@ fn check<'a>(request: &'a Request, store: &Store) -> Result<Vec<Overlay<'a>>, Fa
             return Err(invalid(at, "is not a mount point: an absolute path without `.` or `..`"));
         }
         let Mount::Overlay { layers, capture, .. } = mount else { continue };
-        if layers.len() > MOST_LAYERS {
-            let reason = format!("has {} layers; the kernel allows {MOST_LAYERS}", layers.len());
+        let count = distinct(layers).count();
+        if count > MOST_LAYERS {
+            let reason = format!("has {count} layers; the kernel allows {MOST_LAYERS}");
             return Err(invalid(at, &reason));
         }
-        let trees = layers.iter().map(|layer| Ok((layer.name.clone(), store.tree(&layer.tree)?)));
+        let trees = distinct(layers).map(|layer| Ok((layer.name.clone(), store.tree(&layer.tree)?)));
         let layers = trees.collect::<Result<Vec<_>, _>>().map_err(|error| store_failed(&error))?;
         layers::check_overlap(&layers)?;
         overlays.push(Overlay { at, layers, capture: capture.as_ref() });
@@ -421,6 +421,13 @@ fn check<'a>(request: &'a Request, store: &Store) -> Result<Vec<Overlay<'a>>, Fa
         return Err(invalid("the request", "the name of a variable is empty or holds `=`"));
     }
     Ok(overlays)
+}
+
+/// The layers, each tree once: the kernel takes no directory twice, and packages that install nothing
+/// all have the same.
+fn distinct(layers: &[Layer]) -> impl Iterator<Item = &Layer> {
+    let mut seen = HashSet::new();
+    layers.iter().filter(move |layer| seen.insert(layer.tree))
 }
 
 /// Trouble with the store, as the failure of a run.

@@ -92,3 +92,13 @@ fn many_layers_are_one_tree() {
         assert_eq!(names(&seen), names(&look(&[("all", world.tree(&all))])));
     }
 }
+
+#[test]
+fn a_tree_may_be_several_layers_of_one_overlay() {
+    let Some(world) = World::new() else { return };
+    let (empty, one) = (world.tree(&[]), world.tree(&[("x", "1")]));
+    let layers = [("a", empty), ("b", one), ("c", empty), ("d", one)];
+    let request = world.request(&[overlay("/opt", &layers, Some("opt"))], &[&["cat /opt/x; echo > /opt/y"]]);
+    let report = world.run(&request).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(listing(&report.captured["opt"]), ["f y 1"]);
+}
