@@ -1,9 +1,11 @@
 //! A repository that comes with jtwbuild.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::content::{Content, Member};
-use super::{Bytes, Loaded, Repositories, Repository, RepositoryError, packed};
+use super::loaded::{Bytes, Loaded, Repository, name_of};
+use super::open::take_in;
+use super::{Repositories, RepositoryError};
 use crate::opam::place::{Kind, Pin, Place};
 
 impl Repositories {
@@ -18,11 +20,10 @@ impl Repositories {
         let members = files.into_iter().map(|(path, bytes)| Member { path, executable: false, bytes });
         let mut content = Content { members: members.collect(), ..Content::default() };
         content.finish();
-        let (table, contents) = self.take_in(&place, content)?;
-        let pin = Pin { commit: None, tree: packed(&table, &contents).hash() };
-        let loaded = Loaded { table, bytes: Bytes::Memory(contents) };
-        let repository = Repository { place, pin, loaded: Mutex::new(Some(Arc::new(loaded))) };
-        self.list.insert(0, repository);
+        let (table, contents, _) = take_in(&place, content)?;
+        let pin = Pin { commit: None, tree: name_of(&table, &contents) };
+        let loaded = Loaded { table: Arc::new(table), bytes: Bytes::Memory(contents) };
+        self.list.insert(0, Repository::new(&place, pin, &self.store, Some(loaded)));
         Ok(())
     }
 }

@@ -173,7 +173,10 @@ impl Repositories {
 }
 
 /// Checks what was read and puts its bytes together; what is to be told of it.
-fn take_in(place: &Place, mut content: Content) -> Result<(Table, Vec<u8>, Vec<String>), RepositoryError> {
+pub(super) fn take_in(
+    place: &Place,
+    mut content: Content,
+) -> Result<(Table, Vec<u8>, Vec<String>), RepositoryError> {
     if !content.oddities.refused.is_empty() {
         let names = first_of(&content.oddities.refused);
         return Err(RepositoryError::Names { place: place.written.clone(), names });

@@ -61,7 +61,7 @@ impl Loaded {
             asked.push((parsed, pin_of(&self.lock, place)));
         }
         let stop = AtomicBool::new(false);
-        let ground = Ground { store, fetcher: &self.fetcher, stop: &stop };
+        let ground = Ground { store, fetcher: &self.fetcher, progress: &|_, _| (), stop: &stop };
         let mut repositories = Repositories::open(&asked, ground)?;
         self.lock.repositories =
             asked.iter().zip(repositories.pins()).map(|((place, _), pin)| locked(place, &pin)).collect();
