@@ -99,7 +99,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("memo", &["bytes", "store", "store::tree", "derivation", "plan"]),
-    ("fetch", &["diagnostic", "source", "version", "outcome", "store"]),
+    ("fetch", &["bytes", "diagnostic", "source", "version", "outcome", "store"]),
     (
         "repository",
         &["bytes", "diagnostic", "name", "version", "source", "outcome", "package", "opam", "store", "fetch"],
@@ -221,6 +221,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "src/cli/load/opam.rs",
             "src/cli/realise.rs",
             "src/fetch/debian.rs",
+            "src/fetch/debian/catalogue.rs",
             "src/fetch/debian/release.rs",
             "src/fetch/debian/suite.rs",
             "src/fetch/http.rs",

@@ -4,10 +4,12 @@
 //! InRelease ──signature──► checksums ──► Packages.xz ──► closure of the named packages
 //! ```
 
+pub mod catalogue;
 pub mod closure;
 mod extension;
 pub mod libraries;
 pub mod release;
+pub mod sources;
 mod suite;
 
 use std::fmt;

@@ -1,15 +1,19 @@
 //! Tests of fetching against real files, a real loopback server and archives made byte by byte.
 
 mod archives;
+mod checksums;
 mod downloads;
 mod extension;
 mod faults;
+mod last_copies;
 mod libraries;
+mod mirrors;
 mod packages;
 mod server;
 mod signatures;
 mod suites;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,7 +23,7 @@ use sha2::{Digest, Sha256 as Hasher};
 use tempfile::TempDir;
 
 use super::*;
-use crate::source::{LocalPath, Sha256};
+use crate::source::{LocalPath, Place, Sha256};
 use crate::store::staging::Staging;
 use crate::store::tree::{Node, RelPath, Tree};
 

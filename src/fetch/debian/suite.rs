@@ -43,38 +43,13 @@ impl Suite {
         now: SystemTime,
         stop: &AtomicBool,
     ) -> Result<Self, DebianError> {
-        let path = format!("dists/{suite}/InRelease");
-        let (url, bytes) = read(fetcher, &path, MAX_RELEASE, stop)?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| DebianError::Release { url: url.clone(), reason: "it is not UTF-8" })?;
-        let verified = keyring(fetcher)?
-            .verify(&text, now)
-            .map_err(|source| DebianError::Signature { url: url.clone(), source })?;
-        let release = Release::parse(&verified.text)
-            .map_err(|reason| DebianError::Release { url: url.clone(), reason })?;
-        if !release.is_of(suite) {
-            return Err(DebianError::OtherSuite { url, suite: suite.to_owned(), got: release.names() });
-        }
-        let mut notices = Vec::new();
-        if let Some((until, text)) = &release.valid_until
-            && *until < now
-        {
-            let (suite, until) = (suite.to_owned(), text.clone());
-            match fetcher.settings.expired {
-                Expired::Refuse => return Err(DebianError::Expired { suite, until }),
-                Expired::Warn => notices.push(Notice::Expired { suite, until }),
-            }
-        }
-        let texts =
-            components.iter().map(|component| packages(fetcher, suite, arch, &release, component, stop));
+        let Opened { release, signer, notices } = open(fetcher, suite, now, stop)?;
+        let texts = components.iter().map(|component| {
+            let stem = format!("{component}/binary-{arch}/Packages");
+            index_text(fetcher, suite, &release, &stem, stop)
+        });
         let texts = texts.collect::<Result<_, _>>()?;
-        Ok(Self {
-            texts,
-            arch: arch.to_owned(),
-            date: release.date.clone(),
-            signer: verified.signer,
-            notices,
-        })
+        Ok(Self { texts, arch: arch.to_owned(), date: release.date.clone(), signer, notices })
     }
 
     /// The packages of the indexes, to be asked more than once.
@@ -99,23 +74,65 @@ impl Suite {
     }
 }
 
-/// The text of one component's index.
-fn packages(
+/// A release file that a trusted key has signed.
+pub(super) struct Opened {
+    pub release: Release,
+    /// Fingerprint of the key.
+    pub signer: String,
+    pub notices: Vec<Notice>,
+}
+
+/// Reads the release file of a suite.
+pub(super) fn open(
     fetcher: &Fetcher,
     suite: &str,
-    arch: &str,
+    now: SystemTime,
+    stop: &AtomicBool,
+) -> Result<Opened, DebianError> {
+    let path = format!("dists/{suite}/InRelease");
+    let (url, bytes) = read(fetcher, &path, MAX_RELEASE, stop)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| DebianError::Release { url: url.clone(), reason: "it is not UTF-8" })?;
+    let verified = keyring(fetcher)?
+        .verify(&text, now)
+        .map_err(|source| DebianError::Signature { url: url.clone(), source })?;
+    let release =
+        Release::parse(&verified.text).map_err(|reason| DebianError::Release { url: url.clone(), reason })?;
+    if !release.is_of(suite) {
+        return Err(DebianError::OtherSuite { url, suite: suite.to_owned(), got: release.names() });
+    }
+    let mut notices = Vec::new();
+    if let Some((until, text)) = &release.valid_until
+        && *until < now
+    {
+        let (suite, until) = (suite.to_owned(), text.clone());
+        match fetcher.settings.expired {
+            Expired::Refuse => return Err(DebianError::Expired { suite, until }),
+            Expired::Warn => notices.push(Notice::Expired { suite, until }),
+        }
+    }
+    Ok(Opened { release, signer: verified.signer, notices })
+}
+
+/// The smallest form in which a suite has an index: its name, checksum and size.
+pub(super) fn index_of(release: &Release, stem: &str) -> Option<(String, Sha256, u64)> {
+    [".xz", ".gz", ""].iter().find_map(|extension| {
+        let name = format!("{stem}{extension}");
+        release.files.get(&name).map(|(sum, size)| (name, *sum, *size))
+    })
+}
+
+/// The text of one index (`main/source/Sources`), which is the one that the release file lists.
+pub(super) fn index_text(
+    fetcher: &Fetcher,
+    suite: &str,
     release: &Release,
-    component: &str,
+    stem: &str,
     stop: &AtomicBool,
 ) -> Result<String, DebianError> {
-    let stem = format!("{component}/binary-{arch}/Packages");
-    let found = [".xz", ".gz", ""].iter().find_map(|extension| {
-        let name = format!("{stem}{extension}");
-        release.files.get(&name).map(|file| (name, *file))
-    });
-    let Some((name, (sha256, size))) = found else {
+    let Some((name, sha256, size)) = index_of(release, stem) else {
         let components = release.components.clone();
-        return Err(DebianError::NoIndex { suite: suite.to_owned(), index: stem, components });
+        return Err(DebianError::NoIndex { suite: suite.to_owned(), index: stem.to_owned(), components });
     };
     let directory = name.rsplit_once('/').map_or("", |(directory, _)| directory);
     let dists = format!("dists/{suite}");
