@@ -62,6 +62,80 @@ fn sources_and_depexts_are_read_with_their_places() {
     assert_eq!(recipe.depexts, ["liba-dev", "libb-dev"]);
 }
 
+/// R77: what could not be right is told with its place, before anything is built.
+#[test]
+fn fields_that_cannot_be_right_are_shown_where_they_are() {
+    let texts = [
+        "build: [\"make\"",
+        "build: [[\"make\"] \"install\"]",
+        "build: [[\"make\"] [] {os = \"linux\"}]",
+        "build: [[\"make\"]] {os = \"linux\"}",
+        "install: [make [\"install\"]]",
+        "install: [\"a\" \"b\\000c\"]",
+        "build: [\"a\" (\"b\")]",
+        "build: [\"a\" = \"b\"]",
+        "build: [make]\nsynopsis: \"\"\nbuild: [make \"again\"]",
+        "build-env: [[A-B = \"1\"]]",
+        "build-env: [A = b]",
+        "build-env: [A >= \"1\"]",
+        "setenv: \"A=1\"",
+        "setenv: [[A += \"x\\000\"]]",
+        "patches: [\"../x.patch\"]",
+        "patches: [\"/etc/passwd\" {false}]",
+        "patches: [x]",
+        "substs: [\"a/../../x\"]",
+        "substs: [\"a\\nb\"]",
+        "extra-source \"../x\" { src: \"https://x\" }",
+        "extra-source \"/x\" { src: \"https://x\" }",
+        "extra-source { src: \"https://x\" }",
+        "extra-source \"x\" { src: \"https://x\" }\nextra-source \"./x\" { src: \"https://y\" }",
+        "extra-files: [[\"../x\" \"md5=1\"]]",
+        "extra-files: [\"x\"]",
+        "url { checksum: \"md5=1\" }",
+        "url { src: [\"a\" \"b\"] }",
+        "url { src: \"a\" }\nurl { src: \"b\" }",
+        "depexts: [[\"-rf\" \"good\" \"a b\"] {os = \"linux\"}]",
+        "depexts: [[bad]]",
+        "depends: [\"a\" | b]",
+    ];
+    let told: Vec<String> = texts
+        .iter()
+        .map(|text| format!("{text}\n{}", read(text).map(|recipe| recipe.file).unwrap_err()))
+        .collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+/// R77: names and versions become parts of paths and of commands.
+#[test]
+fn names_and_versions_that_are_no_file_names_are_refused() {
+    let file = SourceFile::new("opam", "build: [make]");
+    let platform = Platform::debian("13");
+    for bad in ["", ".", "..", "a/b", "../a", "-rf", "a\nb", "a\0", "a b", "\u{e9}", &"a".repeat(201)] {
+        let error = Recipe::read(bad, "1", &file, &platform).unwrap_err();
+        assert_eq!(error.problems[0].code, "jtwbuild::opam::name", "{bad:?}");
+        let error = Recipe::read("a", bad, &file, &platform).unwrap_err();
+        assert_eq!(error.problems[0].code, "jtwbuild::opam::version", "{bad:?}");
+    }
+    for (name, version) in [("conf-g++", "1.0~beta+x-y"), ("0install", "v0.17.0"), ("_a", "2024-01-01")] {
+        assert!(Recipe::read(name, version, &file, &platform).is_ok(), "{name}.{version}");
+    }
+}
+
+/// R77: no size and no nesting makes reading slow.
+#[test]
+fn large_and_deep_files_are_refused_quickly() {
+    let large = format!("description: \"{}\"", "x".repeat(50 << 20));
+    assert!(read(&large).unwrap_err().contains("jtwbuild::opam::too-large"));
+    let near = "[\"x\" {a & (b | c)}]\n".repeat(MAX_SIZE / 24);
+    assert!(read(&format!("build: [{near}]")).is_ok());
+    let many = format!("build: [\"x\" {{{}}}]", "!".repeat(MAX_SIZE / 2));
+    assert!(read(&many).unwrap_err().contains("nested"));
+    let both = "(a | b) & ".repeat(MAX_SIZE / 20);
+    assert!(read(&format!("build: [make] {{{both} c}}\ndepends: [\"x\" {{{both} c}}]")).is_ok());
+    let unclosed = format!("build: [\"{}\"]", "%{".repeat(MAX_SIZE / 4));
+    assert!(read(&unclosed).is_ok());
+}
+
 /// All of a repository that the environment names: reads, and the normal form reads the same again.
 #[test]
 fn every_file_of_the_public_repository_has_a_normal_form() {
