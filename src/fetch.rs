@@ -57,7 +57,7 @@ pub struct Settings {
     /// Never use the network. What is in the store or on this machine can still be had.
     pub offline: bool,
     /// Caches of archives in the layout of opam's (`<kind>/<first two digits>/<digits>`): URLs or
-    /// absolute paths, in the order in which they are asked.
+    /// paths, in the order in which they are asked.
     pub archive_mirrors: Vec<String>,
     /// Suites of the Debian mirror whose source archives are looked through for an archive; none:
     /// only those that a document names are used. See [`debian::catalogue::SUITES`].

@@ -13,6 +13,7 @@ use super::trouble::{Exit, Trouble};
 use super::{Global, UniverseArguments};
 use crate::derivation::{Input, Kind};
 use crate::diagnostic::did_you_mean;
+use crate::fetch::debian::catalogue::SUITES;
 use crate::fetch::debian::{self, BaseSpec, Notice};
 use crate::fetch::glob::Glob;
 use crate::fetch::{Expired, Fetcher, Settings};
@@ -133,8 +134,13 @@ impl Loaded {
             ExpiredRelease::Warn => Expired::Warn,
             ExpiredRelease::Refuse => Expired::Refuse,
         };
+        // Upstreams of opam packages come and go; recipes of ours name places that stay.
+        let source_suites =
+            if universe.repositories.has_opam() { SUITES.map(str::to_owned).to_vec() } else { Vec::new() };
         let fetcher = Fetcher::new(Settings {
             mirror: universe.base.mirror.clone(),
+            archive_mirrors: universe.repositories.archive_mirrors.clone(),
+            source_suites,
             offline: arguments.offline,
             expired,
             ..Settings::default()

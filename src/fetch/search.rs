@@ -172,7 +172,9 @@ impl Search<'_> {
     /// Asks caches in the layout of opam's for each of the checksums.
     fn ask_mirrors(&self, mirrors: &[&String], trail: &mut Trail) -> Result<Option<Giver>, Box<Failure>> {
         for name in mirrors {
-            let mirror = match Mirror::parse(name) {
+            let is_url = name.contains("://");
+            let parsed = if is_url { Mirror::parse(name) } else { Ok(Mirror::Directory((*name).into())) };
+            let mirror = match parsed {
                 Ok(mirror) => mirror,
                 Err(error) => {
                     trail.misses.push(Miss::Lasting(error.to_string()));

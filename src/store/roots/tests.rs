@@ -109,3 +109,36 @@ fn only_what_is_below_roots_can_be_removed() {
     assert!(store.remove_root("link").unwrap());
     assert!(store.root().join("format").exists());
 }
+
+#[test]
+fn archives_of_every_kind_are_known_by_their_paths_and_touched_when_let_go() {
+    use crate::source::checksum::{Checksum, KINDS};
+    use std::time::{Duration, SystemTime};
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("store")).unwrap();
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let name = RootName::parse("name").unwrap();
+    for kind in KINDS {
+        let digits = match kind {
+            "sha256" => 64,
+            "sha512" => 128,
+            _ => 32,
+        };
+        let sum = Checksum::from_hex(kind, &"ab12".repeat(digits / 4)).unwrap();
+        let path = store.archive_path(&sum);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "x").unwrap();
+        let keeps = store.thing_at(&path).unwrap();
+        assert_eq!(keeps.archives, [sum.id()]);
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+        let mut root = sample();
+        root.keeps = keeps;
+        store.register(&name, &root).unwrap();
+        assert!(store.remove_root("name").unwrap());
+        let touched = std::fs::metadata(&path).unwrap().modified().unwrap();
+        // Everything of a store has the same time; what counts is when that was set.
+        assert_ne!(touched, long_ago, "{kind}");
+        std::fs::remove_file(path).unwrap();
+    }
+    assert!(store.thing_at(&store.root().join("archives/sha1/aa/aa")).is_none());
+}

@@ -440,3 +440,43 @@ fn unshared(path: &Path) -> Vec<PathBuf> {
     }
     found
 }
+
+#[test]
+fn archives_of_every_kind_of_checksum_are_read_again() {
+    let scene = Scene::new();
+    let bytes = b"bytes that are wanted";
+    let mut all = String::new();
+    for (kind, hex) in [
+        ("sha256", "82b4e2fa1b6d0fcf2fd0c3ec0ffd7f0fd9bd0f3a5a2d6a5f0b3d5a7c1c2e9f10".to_owned()),
+        ("sha512", digits(&sha2::Sha512::digest(bytes))),
+        ("md5", digits(&md5::Md5::digest(bytes))),
+    ] {
+        let sum = Checksum::from_hex(kind, &hex).unwrap();
+        let path = scene.store.archive_path(&sum);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        all.push_str(&format!("{} ", sum.path()));
+        let found = scene.verify().damage;
+        // The first is not what these bytes come to.
+        assert_eq!(found.len(), 1, "{kind}");
+        if kind != "sha256" {
+            flip(&path);
+            let found = scene.verify().damage;
+            assert!(found.iter().any(|one| one.object == Object::Archive(sum)), "{kind}: {found:?}");
+            fs::write(&path, bytes).unwrap();
+        }
+    }
+    // A name that is no checksum of its kind means nothing here.
+    for strange in ["sha512/ab/abcd", "md5/00/11", "sha1/aa/aa", "md5/zz"] {
+        let path = scene.path("archives").join(strange);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    let notices = scene.verify().notices;
+    let foreign = notices.iter().filter(|one| matches!(one.object, Object::Foreign(_))).count();
+    assert_eq!(foreign, 3, "{notices:?}");
+}
+
+fn digits(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
