@@ -1,9 +1,12 @@
 //! `universe.lock`: what the universe left open and a run decided, so that the next run decides
 //! the same. Written by jtwbuild only; the same content always gives the same bytes.
 
+pub mod debian;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use self::debian::LockedLibraries;
 use crate::diagnostic::{SourceError, SourceFile};
 use crate::name::{PackageName, RecipeName};
 use crate::source::{PinnedDeb, Sha256};
@@ -21,6 +24,8 @@ pub struct Lock {
     pub packages: BTreeMap<PackageName, Version>,
     /// What the opam repositories held, in the order of the universe.
     pub repositories: Vec<LockedRepository>,
+    /// The libraries of a Debian suite.
+    pub debian: Option<LockedLibraries>,
 }
 
 /// One opam repository.
@@ -89,11 +94,13 @@ impl Lock {
                     })
                 })
             });
+            let debian = table.optional("debian", |value| value.table(debian::read));
             format?;
             Some(Self {
                 bases: bases.unwrap_or_default().into_iter().collect(),
                 packages: packages.unwrap_or_default().into_iter().collect(),
                 repositories: repositories.unwrap_or_default(),
+                debian,
             })
         })
     }
@@ -122,6 +129,9 @@ impl Lock {
                 quoted(name.as_str()),
                 quoted(version.as_str())
             )?;
+        }
+        if let Some(libraries) = &self.debian {
+            debian::write(libraries, text)?;
         }
         for (name, base) in &self.bases {
             let name = quoted(name.as_str());
@@ -284,6 +294,7 @@ mod tests {
             packages: packages
                 .map(|(name, version)| (PackageName::new(name).unwrap(), Version::new(version).unwrap()))
                 .into(),
+            debian: None,
         };
         assert_snapshot!(lock.render());
     }

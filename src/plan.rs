@@ -1,5 +1,6 @@
 //! `Plan`: the graph of derivations with their plan keys. Pure: equal input gives equal bytes.
 
+mod debian;
 pub mod evaluate;
 mod opam;
 mod packages;

@@ -4,6 +4,7 @@
 //! What differs between two nodes comes from the universe and from package recipes.
 
 pub mod build;
+pub mod debian;
 pub mod opam;
 pub mod overlay;
 pub mod template;

@@ -7,7 +7,7 @@ use crate::name::PackageName;
 use crate::package::{PackageRecipe, Requirement};
 use crate::path::RelativePath;
 use crate::recipe::values::SourceArchive;
-use crate::source::Archive;
+use crate::source::{Archive, PinnedDeb};
 use crate::store::tree::TreeHash;
 use crate::version::Version;
 
@@ -58,6 +58,19 @@ pub enum Release {
     Recipe(Arc<PackageRecipe>),
     /// A package of an opam repository.
     Opam(Arc<OpamRelease>),
+    /// A package of libraries of a Debian suite.
+    Debian(Arc<DebianRelease>),
+}
+
+/// A package of libraries of a Debian suite.
+#[derive(Clone, Debug)]
+pub struct DebianRelease {
+    pub name: PackageName,
+    /// Without an epoch.
+    pub version: Version,
+    pub description: String,
+    /// The package, and those with its runtime files.
+    pub debs: Vec<PinnedDeb>,
 }
 
 /// A package of an opam repository, as far as building it needs to know.
@@ -104,6 +117,7 @@ impl Chosen {
         match &self.release {
             Release::Recipe(recipe) => &recipe.name,
             Release::Opam(release) => &release.name,
+            Release::Debian(release) => &release.name,
         }
     }
 
@@ -112,6 +126,7 @@ impl Chosen {
         match &self.release {
             Release::Recipe(recipe) => &recipe.version,
             Release::Opam(release) => &release.version,
+            Release::Debian(release) => &release.version,
         }
     }
 
@@ -120,6 +135,7 @@ impl Chosen {
         match &self.release {
             Release::Recipe(recipe) => &recipe.description,
             Release::Opam(release) => &release.description,
+            Release::Debian(release) => &release.description,
         }
     }
 
@@ -189,7 +205,7 @@ impl Solution {
         let package = &self.packages[id];
         let direct = package.depends.iter().chain(&package.build_depends).copied();
         match &package.release {
-            Release::Recipe(_) => self.runtime_closure(direct),
+            Release::Recipe(_) | Release::Debian(_) => self.runtime_closure(direct),
             Release::Opam(_) => self.closure(direct, |package| [&package.depends, &package.build_depends]),
         }
     }
@@ -218,7 +234,7 @@ impl Solution {
         let closure = self.build_closure(id).into_iter().chain([id]);
         let packages = closure.filter_map(|id| match &self.packages[id].release {
             Release::Opam(release) => Some(&release.depexts),
-            Release::Recipe(_) => None,
+            Release::Recipe(_) | Release::Debian(_) => None,
         });
         packages.flatten().map(String::as_str).collect()
     }

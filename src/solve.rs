@@ -5,6 +5,7 @@
 
 mod catalogue;
 pub mod check;
+pub mod debian;
 mod explain;
 pub mod forest;
 mod narrow;

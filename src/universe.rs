@@ -261,7 +261,7 @@ fn read_universe(table: &mut Table<'_>, directory: &Path) -> Parsed {
     };
 
     if let (None, Some((value, packages))) = (&compiler, &packages)
-        && (!packages.is_empty() || repositories.has_opam())
+        && (!packages.is_empty() || !repositories.choices.is_empty())
         && !table.has("compiler")
     {
         let help = "name it as in `compiler = \"ocaml.5.4.1\"`";
@@ -287,7 +287,7 @@ fn read_universe(table: &mut Table<'_>, directory: &Path) -> Parsed {
     let universe = name.map(|name| Universe {
         name,
         compiler,
-        packages: packages.map(|(_, packages)| packages).unwrap_or_default(),
+        packages: repositories.take_libraries(packages.map(|(_, packages)| packages).unwrap_or_default()),
         repositories,
         effects,
         base: base.unwrap_or_else(default_base),
@@ -302,7 +302,7 @@ fn read_universe(table: &mut Table<'_>, directory: &Path) -> Parsed {
 
 /// The place of `packages = "latest"`.
 fn latest(value: Value<'_>, repositories: &Repositories) -> Option<Span> {
-    value.text_with(|text| one_of(text, "way to ask for packages", &[("latest", ())]))?;
+    value.text_with(|text| one_of(text, "way to ask for packages", &[("latest", ()), ("all", ())]))?;
     if repositories.choices.is_empty() {
         let help = "name the packages, or a `[[repository]]`";
         value.problem(

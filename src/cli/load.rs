@@ -1,5 +1,6 @@
 //! From the arguments to a plan: universe, recipes, lock, solution, pins.
 
+mod libraries;
 mod opam;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -171,7 +172,8 @@ impl Loaded {
         arguments: &UniverseArguments,
         store: &Arc<Store>,
     ) -> Result<(Plan, Pins), Trouble> {
-        let solution = self.solve(store)?;
+        let mut solution = self.solve(store)?;
+        self.add_libraries(&mut solution)?;
         self.pin_bases(&solution)?;
         if arguments.locked && self.lock_before.as_ref() != Some(&self.lock) {
             let message =
@@ -187,6 +189,8 @@ impl Loaded {
                         pins.pin_archive(&source.archive);
                     }
                 }
+                // The lock pins its packages.
+                Release::Debian(_) => {}
                 Release::Opam(release) => {
                     let source = release.source.iter().map(|source| &source.archive.archive);
                     source
@@ -351,7 +355,7 @@ impl Loaded {
         if self.universe.repositories.has_opam() {
             self.pin_extensions(solution, &bases)?;
         }
-        Ok(())
+        self.check_libraries()
     }
 
     fn resolve_base(

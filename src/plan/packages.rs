@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::debian::Debian;
 use super::evaluate::{PlanError, PlannedBase, Planner, bound, in_sequence};
 use super::opam::Opam;
 use super::recipes::plan_build;
@@ -37,7 +38,7 @@ pub(super) fn plan(planner: &mut Planner<'_>) -> Result<(), PlanError> {
 fn plan_builds(planner: &mut Planner<'_>) -> Result<HashMap<PackageId, NodeId>, PlanError> {
     let solution = planner.evaluation.solution;
     let recipe = BuildRecipe::load(planner.evaluation.recipes)?;
-    let mut opam = None;
+    let (mut opam, mut debian) = (None, None);
     let mut layers = HashMap::new();
     for (id, package) in solution.packages.iter().enumerate() {
         let node = match &package.release {
@@ -50,6 +51,16 @@ fn plan_builds(planner: &mut Planner<'_>) -> Result<HashMap<PackageId, NodeId>, 
                     plan_build(planner, &recipe, &base, (id, own, build), source.transpose()?, &layers)?
                 }
             },
+            Release::Debian(release) => {
+                let debian = match &debian {
+                    Some(debian) => debian,
+                    None => {
+                        let base = library_base(planner)?;
+                        debian.insert(Debian::new(planner, &base)?)
+                    }
+                };
+                debian.plan_layer(planner, release)
+            }
             Release::Opam(release) => {
                 let opam = match &opam {
                     Some(opam) => opam,

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::diagnostic::Span;
 use crate::name::PackageName;
+use crate::package::Requirement;
 use crate::path::RelativePath;
 use crate::recipe::values::{SourceArchive, parse_url, source_archive, source_archive_in};
 use crate::toml_reader::{FromText, Table, TextError, Value, one_of};
@@ -51,11 +52,14 @@ pub struct Substitution {
 pub type Substitutions = BTreeMap<(PackageName, Version), Substitution>;
 
 /// Package sets and how they are used, as the universe says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Repositories {
     /// In written order: the first one that has a version stands. None: the recipes.
     pub choices: Vec<RepositoryChoice>,
     pub solving: Solving,
+    /// Packages of libraries that the Debian suite is asked for: those whose names end in
+    /// [`LIBRARIES`].
+    pub libraries: Vec<Requirement>,
     /// Where `packages = "latest"` is written: everything that can be had is asked for.
     pub latest: Option<Span>,
     pub substitutions: Substitutions,
@@ -65,7 +69,24 @@ pub struct Repositories {
     pub archive_mirrors: Vec<String>,
 }
 
+/// How packages of libraries are called in Debian; no package of an opam repository is.
+const LIBRARIES: &str = "-ocaml-dev";
+
 impl Repositories {
+    /// Whether there is a Debian suite among them.
+    pub fn has_debian(&self) -> bool {
+        self.choices.iter().any(|choice| matches!(choice, RepositoryChoice::Debian { .. }))
+    }
+
+    /// Takes those requirements out that are for the Debian suite, if there is one.
+    pub(super) fn take_libraries(&mut self, packages: Vec<Requirement>) -> Vec<Requirement> {
+        let has_debian = self.has_debian();
+        let is_library = |one: &Requirement| has_debian && one.name.as_str().ends_with(LIBRARIES);
+        let (libraries, others) = packages.into_iter().partition(is_library);
+        self.libraries = libraries;
+        others
+    }
+
     /// Whether packages come from opam repositories.
     pub fn has_opam(&self) -> bool {
         self.choices.iter().any(|choice| matches!(choice, RepositoryChoice::Opam { .. }))
@@ -82,11 +103,27 @@ pub(super) fn read(table: &mut Table<'_>, directory: &Path) -> Repositories {
     let repositories = Repositories {
         choices: choices.unwrap_or_default(),
         solving: solving.unwrap_or_default(),
+        libraries: Vec::new(),
         latest: None,
         substitutions: substitutions.unwrap_or_default(),
         allow_weak_checksums: weak.unwrap_or_default(),
         archive_mirrors: mirrors.unwrap_or_default(),
     };
+    let debian = repositories.choices.iter().filter_map(|choice| match choice {
+        RepositoryChoice::Debian { .. } => Some(()),
+        RepositoryChoice::Opam { .. } => None,
+    });
+    if let (1.., Some(value)) = (debian.skip(1).count(), table.get("repository")) {
+        let message = "libraries of two Debian suites do not go together";
+        value.problem("repository", message, "more than one suite", None);
+    }
+    if let (true, Solving::Each, Some(value)) =
+        (repositories.has_debian(), repositories.solving, table.get("solve"))
+    {
+        let message = "the libraries of a Debian suite are one set";
+        let help = "leave `solve` out, or take the libraries in a universe of their own";
+        value.problem("repository", message, "not with Debian's libraries", Some(help.into()));
+    }
     if !table.has("repository") {
         for key in ["solve", "source", "allow-weak-checksums", "archive-mirrors"] {
             if table.has(key)

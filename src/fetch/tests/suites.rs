@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use pgp::composed::SignedSecretKey;
 
+use super::debian::libraries::Wanted;
 use super::debian::{BaseSpec, DebianError, Notice, Resolution, resolve};
 use super::glob::Glob;
 use super::selection::Selection;
@@ -269,4 +270,34 @@ fn the_real_archive_gives_a_package_that_unpacks() {
         matches!(busybox, Some(Node::File(file)) if file.executable && file.size > 500_000),
         "{busybox:?}"
     );
+}
+
+/// The same for a package of OCaml libraries: META, interfaces and bytecode come from two packages.
+#[test]
+fn the_real_archive_gives_libraries_that_unpack() {
+    let fetcher = Fetcher::new(Settings::default());
+    if let Err(error) = fetcher.mirror() {
+        assert!(std::env::var_os("CI").is_none(), "skipped in CI: {error}");
+        eprintln!("SKIPPED the_real_archive_gives_libraries_that_unpack: {error}");
+        return;
+    }
+    let stop = AtomicBool::new(false);
+    let (components, now) = (["main".to_owned()], SystemTime::now());
+    let suite = debian::Suite::open(&fetcher, "forky", &components, "amd64", now, &stop).unwrap();
+    let index = suite.index();
+    let all = index.libraries(&Wanted::All).unwrap();
+    assert!(all.libraries.len() > 200, "{} libraries, without {:?}", all.libraries.len(), all.left_out);
+    let named = index.libraries(&Wanted::Named(vec!["libfmt-ocaml-dev".into()])).unwrap();
+    let fmt = named.libraries.iter().find(|library| library.name == "libfmt-ocaml-dev").unwrap();
+    assert!(fmt.needs.contains(&"libstdlib-ocaml-dev".to_owned()), "{fmt:?}");
+    let (scene, mut selection) = (Scene::new(), Selection::default());
+    let directory = format!("usr/lib/x86_64-linux-gnu/ocaml/{}", named.compiler);
+    let keep = ["**/META", "**.cmi", "**.cma"].map(str::to_owned);
+    selection.and_take(&directory, "lib/ocaml", &keep).unwrap();
+    let staging = scene.stage();
+    let tree = deb::base(&fetcher, &scene.store, &staging, &fmt.debs, &selection, &|_, _| {}, &stop).unwrap();
+    for file in ["META", "fmt.cmi", "fmt.cma", "tty/fmt_tty.cma"] {
+        assert!(tree.get(&path(&format!("lib/ocaml/fmt/{file}"))).is_some(), "{file}: {tree:?}");
+    }
+    assert!(tree.get(&path("lib/ocaml/fmt/fmt.cmxa")).is_none() && tree.get(&path("usr")).is_none());
 }
