@@ -340,3 +340,63 @@ fn the_real_archive_has_last_copies_of_opam_packages() {
     assert!(path.is_some() && indexes.iter().map(SourceIndex::len).sum::<usize>() > 30_000);
     eprintln!("known: {loaded:?} to load, {looked_up:?} to look up");
 }
+
+/// The checksums in the `url` section of an opam file, by its looks: no parser is to be had here.
+fn listed_in(opam: &str) -> Vec<Checksum> {
+    let Some((_, section)) = format!("\n{opam}").split_once("\nurl {").map(|(_, rest)| ((), rest.to_owned()))
+    else {
+        return Vec::new();
+    };
+    let section = section.split("\n}").next().unwrap_or_default();
+    section.split('"').skip(1).step_by(2).filter_map(|text| Checksum::parse(text).ok()).collect()
+}
+
+/// How much of opam-repository Debian still has. Needs `JTWBUILD_OPAM_REPOSITORY` (the directory with
+/// `packages/`) and a mirror.
+#[test]
+fn last_copies_in_the_real_repository_are_counted() {
+    let Some(repository) = std::env::var_os("JTWBUILD_OPAM_REPOSITORY") else {
+        eprintln!("SKIPPED last_copies_in_the_real_repository_are_counted: no JTWBUILD_OPAM_REPOSITORY");
+        return;
+    };
+    let settings = Settings { source_suites: SUITES.map(str::to_owned).to_vec(), ..Settings::default() };
+    let fetcher = Fetcher::new(settings);
+    let scene = Scene::new();
+    let started = std::time::Instant::now();
+    let (indexes, trouble) = fetcher.catalogue.fetched(&fetcher, &scene.store, &AtomicBool::new(false));
+    assert!(trouble.is_empty() && indexes.len() == SUITES.len(), "{trouble:?}");
+    eprintln!("fetched and read in {:?}", started.elapsed());
+    let mut files = Vec::new();
+    for package in fs::read_dir(Path::new(&repository).join("packages")).unwrap() {
+        for version in fs::read_dir(package.unwrap().path()).unwrap() {
+            files.push(version.unwrap().path().join("opam"));
+        }
+    }
+    let (mut all, mut any, mut weak) = (0, 0, 0);
+    let mut found = [0; SUITES.len()];
+    let mut looking = Duration::ZERO;
+    for file in files {
+        let sums = listed_in(&fs::read_to_string(file).unwrap_or_default());
+        if sums.is_empty() {
+            continue;
+        }
+        let started = std::time::Instant::now();
+        let of: Vec<Option<&Checksum>> =
+            indexes.iter().map(|index| sums.iter().find(|sum| index.find(sum).is_some())).collect();
+        looking += started.elapsed();
+        all += 1;
+        any += u32::from(of.iter().any(Option::is_some));
+        weak += u32::from(sums.iter().all(|sum| !sum.is_strong()));
+        found.iter_mut().zip(&of).for_each(|(count, one)| *count += u32::from(one.is_some()));
+    }
+    for (index, count) in indexes.iter().zip(found) {
+        eprintln!(
+            "{}: {} files, {} KiB, {count} found",
+            index.suite(),
+            index.len(),
+            index.bytes().len() >> 10
+        );
+    }
+    eprintln!("{any} of {all} in any suite; {weak} have weak checksums only; {looking:?} for all look-ups");
+    assert!(all > 10_000 && any > 300);
+}
