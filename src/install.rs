@@ -34,7 +34,7 @@ pub enum InstallError {
     /// A source that is not optional and not there.
     #[error("line {line}: `{path}` was not built")]
     MissingSource { line: usize, path: String },
-    /// Two sources for one destination, or a file where a directory is needed.
+    /// A file where a directory is needed, or the other way round.
     #[error("line {line}: {source}")]
     Conflict { line: usize, source: TreeError },
     /// The package's name cannot be a directory.
@@ -148,8 +148,12 @@ fn place(
     match sources(&from) {
         Some(file) => {
             let node = Node::File(File { executable: section.is_executable, ..file });
-            tree.insert(&directory.extend(&below), node)
-                .map_err(|source| InstallError::Conflict { line, source })
+            let path = directory.extend(&below);
+            // Opam copies one after the other: of two files for one place the later one stays.
+            if matches!(tree.get(&path), Some(Node::File(_))) {
+                tree.remove(&path);
+            }
+            tree.insert(&path, node).map_err(|source| InstallError::Conflict { line, source })
         }
         None if is_optional => Ok(()),
         None => Err(InstallError::MissingSource { line, path: source.to_owned() }),
@@ -263,9 +267,11 @@ mod tests {
     #[test]
     fn look_alikes_and_clashes_are_told_apart() {
         assert_eq!(listing(r#"lib: ["a"] lib_root: ["a" {"foobar/a"}]"#), ["lib/foo/a", "lib/foobar/a"]);
-        let clash = install("lib: [\"a\"\n \"b\" {\"a\"}]").unwrap_err().to_string();
-        assert_eq!(clash, "line 2: `lib/foo/a` occurs twice, as a file and as a file");
-        assert!(install(r#"lib: ["a" "a"]"#).is_ok(), "the same file twice is one file");
+        let twice = install("lib: [\"a\"\n \"b\" {\"a\"}]").unwrap();
+        let later = install(r#"lib: ["b" {"a"}]"#).unwrap();
+        assert_eq!(twice, later, "of two files for one place the later one stays");
+        let clash = install("lib: [\"a\"\n \"b\" {\"a/b\"}]").unwrap_err().to_string();
+        assert_eq!(clash, "line 2: `lib/foo/a` occurs twice, as a file and as a directory");
         assert!(matches!(install(r#"lib: ["a" "b" {"a/b"}]"#), Err(InstallError::Conflict { .. })));
     }
 

@@ -114,6 +114,12 @@ impl Building<'_> {
         if resolved(work, &install_file).is_some() {
             let installed = installed(&self.build.package, &install_file, work, staging)?;
             self.check_overlap(&installed)?;
+            // What commands installed already is installed again, as opam does it: the file comes last.
+            for (path, file) in installed.files() {
+                if matches!(layer.get(&path), Some(Node::File(_))) {
+                    layer.remove(&path);
+                }
+            }
             layer.merge(&installed).map_err(|error| bad_output(&install_file, &error))?;
         }
         let config_file = format!("{}.config", self.build.package);
