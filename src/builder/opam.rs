@@ -115,7 +115,7 @@ impl Building<'_> {
             let installed = installed(&self.build.package, &install_file, work, staging)?;
             self.check_overlap(&installed)?;
             // What commands installed already is installed again, as opam does it: the file comes last.
-            for (path, file) in installed.files() {
+            for (path, _) in installed.files() {
                 if matches!(layer.get(&path), Some(Node::File(_))) {
                     layer.remove(&path);
                 }

@@ -143,12 +143,6 @@ impl Loaded {
             archive_mirrors: universe.repositories.archive_mirrors.clone(),
             source_suites,
             offline: arguments.offline,
-            archive_mirrors: universe.repositories.archive_mirrors.clone(),
-            source_suites: if universe.repositories.has_opam() {
-                debian::catalogue::SUITES.map(str::to_owned).into()
-            } else {
-                Vec::new()
-            },
             expired,
             ..Settings::default()
         });
