@@ -27,7 +27,7 @@ mod search;
 pub mod selection;
 pub mod signature;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod unpinned;
 mod url;
 pub mod version;

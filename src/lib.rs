@@ -1,8 +1,8 @@
 //! jtwbuild: a content-addressed build-graph engine that turns sets of OCaml packages into browser
 //! REPLs.
 
-// The library never prints, never ends the process, runs programs only in the sandbox, and does
-// not panic on input. See tests/layering.rs, which also says who may use whom.
+// The library never prints, never ends the process, runs programs only in the sandbox (but git: see
+// fetch/git.rs), and does not panic on input. See tests/layering.rs, which also says who may use whom.
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 #![deny(clippy::unwrap_used, clippy::disallowed_methods)]
 

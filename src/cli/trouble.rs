@@ -1,6 +1,8 @@
 //! Errors on their way to the terminal: what kind decides the exit code, and the hint that only
 //! the command line knows.
 
+mod repository;
+
 use crate::diagnostic::SourceError;
 use crate::fetch::debian::DebianError;
 use crate::fetch::mirror::MirrorError;
@@ -10,7 +12,6 @@ use crate::plan::evaluate::PlanError;
 use crate::publish::PublishError;
 use crate::recipe::RecipeError;
 use crate::recipe::overlay::RecipesError;
-use crate::repository::RepositoryError;
 use crate::solve::SolveError;
 use crate::solve::opam::{OpamError, ReleaseError};
 use crate::store::StoreError;
@@ -133,19 +134,6 @@ impl From<OpamError> for Trouble {
             }
             OpamError::Circle(_) => Self::new(Exit::Input, "jtwbuild::solve::cycle", error, None),
         }
-    }
-}
-
-impl From<RepositoryError> for Trouble {
-    fn from(error: RepositoryError) -> Self {
-        let (exit, code) = match error {
-            RepositoryError::Store(error) => return error.into(),
-            RepositoryError::Io { .. } | RepositoryError::Changed { .. } | RepositoryError::Stopped => {
-                (Exit::Environment, "jtwbuild::repository::unreadable")
-            }
-            _ => (Exit::Input, "jtwbuild::repository::unusable"),
-        };
-        Self::new(exit, code, error, None)
     }
 }
 

@@ -94,7 +94,7 @@ pub enum GitError {
     /// No branch or tag of that name, or no `HEAD`.
     #[error("`{url}` has no branch or tag `{name}`")]
     NoReference { url: String, name: String, like: Option<String> },
-    #[error("`{url}` has no commit {commit} any more: {said}")]
+    #[error("`{url}` has no commit {commit}: {said}")]
     NoCommit { url: String, commit: String, said: String },
     #[error("`{url}`: git took longer than {} s", .after.as_secs())]
     TimeOut { url: String, after: Duration },
@@ -184,6 +184,10 @@ impl Remote<'_> {
         let (url, name) = (self.url.to_owned(), wanted.unwrap_or("HEAD").to_owned());
         let all = self.git(scratch, &["ls-remote", "--quiet", "--refs", "--", self.url], ASK, None);
         let answer = all.and_then(|()| scratch.answer()).unwrap_or_default();
+        if answer.trim().is_empty() {
+            // Also what a web page looks like to git.
+            return GitError::NotGit { url, said: "it has no branches and no tags".into() };
+        }
         let names = answer.lines().filter_map(|line| {
             let reference = line.split_once('\t')?.1;
             reference.strip_prefix("refs/heads/").or_else(|| reference.strip_prefix("refs/tags/"))
@@ -254,7 +258,7 @@ impl Remote<'_> {
             }
         }
         Err(match refused {
-            GitError::Failed { said, .. } => self.no_commit(commit, &said),
+            GitError::Failed { said, .. } | GitError::NoCommit { said, .. } => self.no_commit(commit, &said),
             other => other,
         })
     }

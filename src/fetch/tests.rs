@@ -9,7 +9,7 @@ mod last_copies;
 mod libraries;
 mod mirrors;
 mod packages;
-mod server;
+pub(crate) mod server;
 mod signatures;
 mod suites;
 

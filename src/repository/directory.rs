@@ -180,7 +180,7 @@ fn read_files(root: &Path, base: String, reading: &mut Reading, depth: usize) ->
                 read_files(root, format!("{base}/{name}"), reading, depth + 1)?;
                 continue;
             }
-            Ok(_) => Oddity::Ignored("links, special files and deep directories are not followed"),
+            Ok(_) => Oddity::Ignored("links and special files are not followed"),
         };
         reading.content.oddities.add(&format!("{base}/"), &name, oddity);
     }

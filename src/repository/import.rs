@@ -1,6 +1,8 @@
 //! Archives and git repositories: from their members to what of them matters.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use super::RepositoryError;
@@ -62,18 +64,23 @@ impl Sorter {
         rest: &[&str],
         found: Found,
     ) -> Result<(), (usize, Oddity)> {
-        let name = package_name(package).map_err(|oddity| (0, oddity))?;
-        let not_a_directory = match found {
-            Found::Other => NOT_FOLLOWED,
-            _ => Oddity::Ignored("this is not a directory"),
+        // As a directory is read: what is not followed is not asked for its name.
+        let is_link = matches!(found, Found::Other);
+        let last = if is_link { NOT_FOLLOWED } else { Oddity::Ignored("this is not a directory") };
+        let [version, below @ ..] = rest else {
+            let refused = package_name(package).err().filter(|oddity| matches!(oddity, Oddity::Refused(_)));
+            return Err((0, refused.filter(|_| !is_link).unwrap_or(last)));
         };
-        let [version, below @ ..] = rest else { return Err((0, not_a_directory)) };
+        let name = package_name(package).map_err(|oddity| (0, oddity))?;
         if version.starts_with('.') {
             return Ok(());
         }
+        if below.is_empty() && is_link {
+            return Err((1, last));
+        }
         version_of(&name, version).map_err(|oddity| (1, oddity))?;
         if below.is_empty() {
-            return Err((1, not_a_directory));
+            return Err((1, last));
         }
         let has_opam = self.versions.entry(format!("packages/{package}/{version}")).or_default();
         match below {
@@ -91,6 +98,7 @@ impl Sorter {
                 self.keep(path, MAX_FILE, found, true);
             }
             [hidden, ..] if hidden.starts_with('.') => {}
+            [_] if is_link => return Err((2, last)),
             _ => return Err((2, Oddity::Ignored("it is neither `opam` nor `files/`"))),
         }
         Ok(())
@@ -124,6 +132,10 @@ impl Sorter {
 
 /// Reads a tar archive that has `packages/` at its top, or in the one directory that is there.
 pub(super) fn archive(place: &Place, path: &Path) -> Result<Content, RepositoryError> {
+    if is_page(path) {
+        let reason = "there is a web page, and no archive".into();
+        return Err(RepositoryError::NotARepository { place: place.written.clone(), reason });
+    }
     let limits = Limits { members: 1_000_000, bytes: MAX_BYTES, ..Limits::default() };
     // What lies elsewhere is not even kept in memory.
     let wanted = |path: RelPath| {
@@ -159,6 +171,13 @@ pub(super) fn archive(place: &Place, path: &Path) -> Result<Content, RepositoryE
     match walked {
         Ok(()) => Ok(sorter.finish()),
     }
+}
+
+/// Whether a file is HTML: what servers like to send in place of what was asked for.
+fn is_page(path: &Path) -> bool {
+    let mut head = [0; 256];
+    let read = File::open(path).and_then(|mut file| file.read(&mut head)).unwrap_or_default();
+    head[..read].trim_ascii_start().first() == Some(&b'<')
 }
 
 /// Two members may have the same bytes.
