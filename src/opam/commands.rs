@@ -110,17 +110,18 @@ pub fn evaluate(field: &Value<'_>, scope: &dyn Scope) -> Result<Vec<Vec<String>>
         }
         let mut argv = Vec::with_capacity(arguments.len());
         for argument in arguments.iter().filter(|argument| argument.holds(scope)) {
-            let text = word(argument.value, scope);
-            bytes += text.len();
-            if bytes > MOST_BYTES {
-                let message = format!("the arguments have more than {} MiB", MOST_BYTES >> 20);
-                return Err(Misfit::new(argument.value, message, "use a file"));
+            for text in words(argument.value, scope) {
+                bytes += text.len();
+                if bytes > MOST_BYTES {
+                    let message = format!("the arguments have more than {} MiB", MOST_BYTES >> 20);
+                    return Err(Misfit::new(argument.value, message, "use a file"));
+                }
+                if text.contains('\0') {
+                    let message = "no argument of a program can hold a NUL byte";
+                    return Err(Misfit::new(argument.value, message, "a variable's value holds it"));
+                }
+                argv.push(text);
             }
-            if text.contains('\0') {
-                let message = "no argument of a program can hold a NUL byte";
-                return Err(Misfit::new(argument.value, message, "a variable's value holds it"));
-            }
-            argv.push(text);
         }
         match argv.first() {
             None => {}
@@ -134,7 +135,13 @@ pub fn evaluate(field: &Value<'_>, scope: &dyn Scope) -> Result<Vec<Vec<String>>
     Ok(all)
 }
 
-/// What a string or a variable stands for; what is not defined is empty.
-fn word(value: &Value<'_>, scope: &dyn Scope) -> String {
-    filter::setting(value, scope).map(|setting| setting.as_text().to_owned()).unwrap_or_default()
+/// What a string or a variable stands for: one argument, empty when it is not defined, or those of a
+/// list.
+fn words(value: &Value<'_>, scope: &dyn Scope) -> Vec<String> {
+    if let Kind::Variable(name) = &value.kind
+        && let Some(words) = scope.words(name)
+    {
+        return words.to_vec();
+    }
+    vec![filter::setting(value, scope).map(|setting| setting.as_text().to_owned()).unwrap_or_default()]
 }

@@ -13,7 +13,11 @@ pub const MAX_SIZE: usize = 1 << 20;
 
 /// The variables of one package.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Config(BTreeMap<String, Setting<'static>>);
+pub struct Config {
+    variables: BTreeMap<String, Setting<'static>>,
+    /// Those that are lists, once more.
+    lists: BTreeMap<String, Vec<String>>,
+}
 
 /// Why a text is not a `.config` file: one sentence, with its line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,17 +37,14 @@ impl Config {
         let text = std::str::from_utf8(bytes).map_err(|_| plain("the file is not UTF-8".into()))?;
         let at = |byte: usize, message: String| ConfigError { line: line_and_column(text, byte).0, message };
         let file = OpamFile::parse(text).map_err(|error| at(error.span.start, error.message))?;
-        let mut variables = BTreeMap::new();
+        let mut config = Self::default();
         for Item { name, span, content } in &file.items {
             let start = span.range().start;
             match (*name, content) {
                 ("variables", Content::Section { items, .. }) => {
                     for item in items {
                         let start = item.span.range().start;
-                        let setting = variable(item).map_err(|message| at(start, message))?;
-                        if variables.insert(item.name.to_owned(), setting).is_some() {
-                            return Err(at(start, format!("`{}` is defined twice", item.name)));
-                        }
+                        config.define(item).map_err(|message| at(start, message))?;
                     }
                 }
                 // Files of the system that the package was made for: the base does not change.
@@ -52,29 +53,43 @@ impl Config {
                 (name, _) => return Err(at(start, format!("`{name}` is unknown in a .config file"))),
             }
         }
-        Ok(Self(variables))
+        Ok(config)
     }
 
-    /// The value of a variable.
+    /// The value of a variable; the words of a list with blanks between them.
     pub fn get(&self, name: &str) -> Option<&Setting<'static>> {
-        self.0.get(name)
+        self.variables.get(name)
     }
-}
 
-fn variable(item: &Item<'_>) -> Result<Setting<'static>, String> {
-    let bad = || format!("`{}` is neither a string nor a list of strings nor true or false", item.name);
-    let Content::Field(value) = &item.content else { return Err(bad()) };
-    if item.name.contains([':', '+']) {
-        return Err(format!("`{}` cannot be the name of a variable", item.name));
+    /// The words of a variable that is a list.
+    pub fn words(&self, name: &str) -> Option<&[String]> {
+        self.lists.get(name).map(Vec::as_slice)
     }
-    match &value.kind {
-        Kind::Bool(truth) => Ok(Setting::Bool(*truth)),
-        Kind::Integer(number) => Ok(Setting::Text(number.to_string().into())),
-        Kind::List(parts) => {
-            let words: Option<Vec<&str>> = parts.iter().map(text).collect();
-            Ok(Setting::Text(words.ok_or_else(bad)?.join(" ").into()))
+
+    fn define(&mut self, item: &Item<'_>) -> Result<(), String> {
+        let name = item.name;
+        let bad = || format!("`{name}` is neither a string nor a list of strings nor true or false");
+        let Content::Field(value) = &item.content else { return Err(bad()) };
+        if name.contains([':', '+']) {
+            return Err(format!("`{name}` cannot be the name of a variable"));
         }
-        _ => Ok(Setting::Text(text(value).ok_or_else(bad)?.to_owned().into())),
+        let setting = match &value.kind {
+            Kind::Bool(truth) => Setting::Bool(*truth),
+            Kind::Integer(number) => Setting::Text(number.to_string().into()),
+            Kind::List(parts) => {
+                let words: Option<Vec<String>> =
+                    parts.iter().map(|part| Some(text(part)?.to_owned())).collect();
+                let words = words.ok_or_else(bad)?;
+                let joined = words.join(" ");
+                self.lists.insert(name.to_owned(), words);
+                Setting::Text(joined.into())
+            }
+            _ => Setting::Text(text(value).ok_or_else(bad)?.to_owned().into()),
+        };
+        match self.variables.insert(name.to_owned(), setting) {
+            None => Ok(()),
+            Some(_) => Err(format!("`{name}` is defined twice")),
+        }
     }
 }
 

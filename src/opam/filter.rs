@@ -30,6 +30,11 @@ impl Setting<'_> {
 pub trait Scope {
     /// The value of a variable as it is written: `os`, `ocaml:native`, `_:name`.
     fn variable(&self, name: &str) -> Option<Setting<'_>>;
+
+    /// The words of a variable that is a list: in a command, each is an argument.
+    fn words(&self, _name: &str) -> Option<&[String]> {
+        None
+    }
 }
 
 /// The truth of a filter; `None` when it is undefined.

@@ -78,6 +78,12 @@ impl Scope for SeenBy<'_> {
             Some((package, name)) => self.of_package(package, name),
         }
     }
+
+    fn words(&self, name: &str) -> Option<&[String]> {
+        let (package, name) = name.split_once(':')?;
+        let package = if package == "_" { self.own } else { package };
+        self.variables.packages.get(package)?.config.words(name)
+    }
 }
 
 fn text<'a>(text: impl Into<std::borrow::Cow<'a, str>>) -> Option<Setting<'a>> {

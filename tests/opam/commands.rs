@@ -33,6 +33,18 @@ fn build_then_install_then_the_install_file_and_the_config_file() {
 }
 
 #[test]
+fn the_install_file_replaces_what_the_commands_installed() {
+    let Some(world) = World::new() else { return };
+    let built = world.built(Opam {
+        name: "twice",
+        text: r#"install: [["mkdir" "%{bin}%"] ["cp" "old" "%{bin}%/tool"]]"#,
+        source: &[("twice.install", "bin: [\"new\" {\"tool\"}]"), ("old", "old"), ("new", "new")],
+        ..Opam::default()
+    });
+    assert_eq!((built.files(), built.text("bin/tool")), (vec!["bin/tool*".to_owned()], "new".to_owned()));
+}
+
+#[test]
 fn a_failing_command_ends_the_build() {
     let Some(world) = World::new() else { return };
     let failure = world.refused(Opam {

@@ -21,17 +21,21 @@ fn variables_of_a_config_file_are_there_for_dependents() {
     world.built(Opam { name: "core", source: &[("core.config", config)], ..Opam::default() });
     let text = format!(
         "build: [\"./record\" \"%{{core:stubsdir}}%\" core:native \"yes\" {{core:native}} \"no\" {{core:off}} \
-         \"neither\" {{!core:native}} core:list core:nosuch \"%{{core:native?opt:byte}}%\"]\n{INSTALL}"
+         \"neither\" {{!core:native}} core:list \"%{{core:list}}%\" core:nosuch \"%{{core:native?opt:byte}}%\"]\n{INSTALL}"
     );
     let direct = Opam { name: "user", text: &text, source: &[RECORD], needs: &["core"], ..Opam::default() };
-    assert_eq!(world.built(direct).text("args"), "/s s\ntrue\nyes\na b\n\nopt\n");
+    assert_eq!(world.built(direct).text("args"), "/s s\ntrue\nyes\na\nb\na b\n\nopt\n");
     let further = Opam { name: "further", needs: &["user"], ..direct };
     assert!(world.build(further).0.is_err(), "two packages with one file");
     let text = text.replace("%{prefix}%/", "%{prefix}%/further-");
     let further = Opam { text: &text, ..further };
-    assert_eq!(world.built(further).text("further-args"), "/s s\ntrue\nyes\na b\n\nopt\n", "of the closure");
+    assert_eq!(
+        world.built(further).text("further-args"),
+        "/s s\ntrue\nyes\na\nb\na b\n\nopt\n",
+        "of the closure"
+    );
     let alone = Opam { name: "alone", needs: &[], ..direct };
-    assert_eq!(world.built(alone).text("args"), "\n\n\n\nbyte\n", "undefined is empty");
+    assert_eq!(world.built(alone).text("args"), "\n\n\n\n\nbyte\n", "undefined is empty");
 }
 
 #[test]
