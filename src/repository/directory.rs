@@ -24,8 +24,24 @@ pub(super) const MAX_DEPTH: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     pub content: Content,
-    /// Every directory that was looked into, from the root.
-    pub directories: Vec<String>,
+    /// Every directory that was looked into, from the root, and how it looked before. Files that were
+    /// too long too.
+    pub directories: Vec<(String, Look)>,
+    /// How the files looked, by their paths, before they were read.
+    files: Vec<(String, Look)>,
+}
+
+/// Times, size, inode and mode: what no ordinary change leaves the same.
+type Look = [u64; 7];
+
+impl Reading {
+    /// How everything looked, if it tells: nothing had changed so lately that another change might not
+    /// show. `since` is when the reading began.
+    pub fn looks(&self, since: SystemTime) -> Option<[u8; 32]> {
+        let all = || self.directories.iter().chain(&self.files).map(|(_, look)| look);
+        let is_settled = all().all(|look| is_settled(look, since));
+        is_settled.then(|| digest(all()))
+    }
 }
 
 /// Why a directory could not be read.
@@ -44,6 +60,7 @@ type Read<T> = Result<T, Trouble>;
 
 /// Reads all opam files and `files/` below `root`.
 pub(super) fn read(root: &Path) -> Read<Reading> {
+    let before = look_at(root, "packages").unwrap_or_default();
     let packages = match fs::read_dir(root.join("packages")) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             return Err(Trouble::NoPackages);
@@ -51,6 +68,7 @@ pub(super) fn read(root: &Path) -> Read<Reading> {
         other => other,
     };
     let mut whole = Reading::default();
+    whole.directories.push(("packages".to_owned(), before));
     let mut names = Vec::new();
     for entry in listed("packages", packages)? {
         match package_directory(&entry) {
@@ -59,19 +77,20 @@ pub(super) fn read(root: &Path) -> Read<Reading> {
             Err((name, oddity)) => whole.content.oddities.add("packages/", &name, oddity),
         }
     }
-    whole.directories.push("packages".to_owned());
     let join = |mut a: Reading, b: Reading| {
         a.content = a.content.join(b.content);
         a.directories.extend(b.directories);
+        a.files.extend(b.files);
         Ok(a)
     };
     let read = names.par_iter().map(|name| read_package(root, name)).try_reduce(Reading::default, join)?;
     whole = join(whole, read)?;
-    if let Some(member) = read_file(root, "repo", MAX_OPAM, &mut whole.content)? {
+    if let Some(member) = read_file(root, "repo", MAX_OPAM, &mut whole)? {
         whole.content.members.push(Member { executable: false, ..member });
     }
     whole.content.finish();
     whole.directories.sort_unstable();
+    whole.files.sort_unstable();
     let bytes: u64 = whole.content.members.iter().map(|member| member.bytes.len() as u64).sum();
     if bytes > MAX_BYTES { Err(Trouble::TooLarge) } else { Ok(whole) }
 }
@@ -114,6 +133,7 @@ fn package_directory(entry: &DirEntry) -> Result<Option<crate::name::PackageName
 fn read_package(root: &Path, package: &crate::name::PackageName) -> Read<Reading> {
     let mut reading = Reading::default();
     let base = format!("packages/{package}");
+    reading.directories.push((base.clone(), look_at(root, &base).unwrap_or_default()));
     for entry in listed(&base, fs::read_dir(root.join(&base)))? {
         let oddity = match kind_of(&entry) {
             Ok(None) => continue,
@@ -129,17 +149,17 @@ fn read_package(root: &Path, package: &crate::name::PackageName) -> Read<Reading
         };
         reading.content.oddities.add(&format!("{base}/"), &oddity.0, oddity.1);
     }
-    reading.directories.push(base);
     Ok(reading)
 }
 
 fn read_version(root: &Path, base: String, reading: &mut Reading) -> Read<()> {
     let mut has_opam = false;
+    reading.directories.push((base.clone(), look_at(root, &base).unwrap_or_default()));
     for entry in listed(&base, fs::read_dir(root.join(&base)))? {
         let oddity = match kind_of(&entry) {
             Ok(None) => continue,
             Ok(Some((name, false))) if name == "opam" => {
-                let member = read_file(root, &format!("{base}/opam"), MAX_OPAM, &mut reading.content)?;
+                let member = read_file(root, &format!("{base}/opam"), MAX_OPAM, reading)?;
                 has_opam |= member.is_some();
                 reading.content.members.extend(member.map(|member| Member { executable: false, ..member }));
                 continue;
@@ -160,19 +180,20 @@ fn read_version(root: &Path, base: String, reading: &mut Reading) -> Read<()> {
         // Whatever is in `files/` belongs to nothing.
         let lost = format!("{base}/");
         reading.content.members.retain(|member| !member.path.starts_with(&lost));
+        reading.files.retain(|(path, _)| !path.starts_with(&lost));
     }
-    reading.directories.push(base);
     Ok(())
 }
 
 fn read_files(root: &Path, base: String, reading: &mut Reading, depth: usize) -> Read<()> {
+    reading.directories.push((base.clone(), look_at(root, &base).unwrap_or_default()));
     for entry in listed(&base, fs::read_dir(root.join(&base)))? {
         let name = entry.file_name();
         let (name, kind) = (name.to_string_lossy().into_owned(), entry.file_type().ok());
         let oddity = match file_name(&name) {
             Err(oddity) => oddity,
             Ok(_) if kind.is_some_and(|kind| kind.is_file()) => {
-                let member = read_file(root, &format!("{base}/{name}"), MAX_FILE, &mut reading.content)?;
+                let member = read_file(root, &format!("{base}/{name}"), MAX_FILE, reading)?;
                 reading.content.members.extend(member);
                 continue;
             }
@@ -184,12 +205,11 @@ fn read_files(root: &Path, base: String, reading: &mut Reading, depth: usize) ->
         };
         reading.content.oddities.add(&format!("{base}/"), &name, oddity);
     }
-    reading.directories.push(base);
     Ok(())
 }
 
 /// One file, if it is there and not too long.
-fn read_file(root: &Path, path: &str, max: u64, content: &mut Content) -> Read<Option<Member>> {
+fn read_file(root: &Path, path: &str, max: u64, reading: &mut Reading) -> Read<Option<Member>> {
     use std::io::Read as _;
     let mut file = match fs::File::open(root.join(path)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -197,16 +217,16 @@ fn read_file(root: &Path, path: &str, max: u64, content: &mut Content) -> Read<O
     };
     let metadata = file.metadata().map_err(trouble(path))?;
     if metadata.len() > max || !metadata.is_file() {
-        content.oddities.add("", path, too_long(metadata.is_file()));
+        reading.content.oddities.add("", path, too_long(metadata.is_file()));
+        // It may become shorter without its directory looking different.
+        reading.directories.push((path.to_owned(), look(&metadata)));
         return Ok(None);
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default() + 1);
-    file.by_ref().take(max + 1).read_to_end(&mut bytes).map_err(trouble(path))?;
-    if bytes.len() as u64 > max {
-        content.oddities.add("", path, too_long(true));
-        return Ok(None);
-    }
+    // As long as it was a moment ago: if it grows, it looks different afterwards.
+    let mut bytes = vec![0; usize::try_from(metadata.len()).unwrap_or_default()];
+    file.read_exact(&mut bytes).map_err(trouble(path))?;
     let executable = metadata.mode() & 0o100 != 0;
+    reading.files.push((path.to_owned(), look(&metadata)));
     Ok(Some(Member { path: path.to_owned(), executable, bytes }))
 }
 
@@ -219,56 +239,39 @@ pub(super) fn too_long(is_file: bool) -> Oddity {
     })
 }
 
-/// The moment to hand to [`looks`], taken before reading.
+/// The moment before reading, for [`Reading::looks`].
 pub(super) fn now() -> SystemTime {
     SystemTime::now()
 }
 
-/// How all directories and files of a reading look now: equal looks mean equal content. `None` when
-/// one is missing, or has changed so lately that another change might not show.
-pub(super) fn looks(
-    root: &Path,
-    directories: &[String],
-    table: &Table,
-    since: SystemTime,
-) -> Option<[u8; 32]> {
-    let files: Vec<&str> = table.entries().iter().map(|entry| &*entry.path).collect();
+/// How all directories and files look now, in the order of [`Reading::looks`]: equal looks mean equal
+/// content. `None` when one is missing.
+pub(super) fn looks(root: &Path, directories: &[String], table: &Table) -> Option<[u8; 32]> {
+    let files = table.entries().iter().map(|entry| &*entry.path);
     let paths: Vec<&str> = directories.iter().map(String::as_str).chain(files).collect();
-    let looks: Option<Vec<Vec<u8>>> = paths
-        .par_chunks(512)
-        .map(|paths| {
-            let mut bytes = Vec::with_capacity(paths.len() * 48);
-            for path in paths {
-                let metadata = fs::symlink_metadata(root.join(path)).ok()?;
-                if !is_settled(&metadata, since) {
-                    return None;
-                }
-                look(&metadata, &mut bytes);
-            }
-            Some(bytes)
-        })
-        .collect();
-    let mut hasher = blake3::Hasher::new();
-    for bytes in looks? {
-        hasher.update(&bytes);
-    }
-    // A file `repo` that comes to be is a change too; nothing but its directory would tell.
-    hasher.update(&[u8::from(root.join("repo").exists())]);
-    Some(*hasher.finalize().as_bytes())
+    let looks: Option<Vec<Look>> = paths.par_iter().map(|path| look_at(root, path)).collect();
+    let has_new_file = table.find("repo").is_none() && root.join("repo").exists();
+    looks.filter(|_| !has_new_file).map(|looks| digest(looks.iter()))
 }
 
-fn look(metadata: &Metadata, into: &mut Vec<u8>) {
-    let numbers = [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()];
-    numbers.iter().for_each(|number| into.extend(number.to_le_bytes()));
-    let numbers = [metadata.size(), metadata.ino(), u64::from(metadata.mode())];
-    numbers.iter().for_each(|number| into.extend(number.to_le_bytes()));
+fn look_at(root: &Path, path: &str) -> Option<Look> {
+    fs::symlink_metadata(root.join(path)).ok().map(|metadata| look(&metadata))
+}
+
+fn look(metadata: &Metadata) -> Look {
+    let times = [metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()];
+    let [a, b, c, d] = times.map(i64::cast_unsigned);
+    [a, b, c, d, metadata.size(), metadata.ino(), u64::from(metadata.mode())]
+}
+
+fn digest<'l>(looks: impl Iterator<Item = &'l Look>) -> [u8; 32] {
+    let bytes: Vec<u8> = looks.flatten().flat_map(|number| number.to_le_bytes()).collect();
+    *blake3::hash(&bytes).as_bytes()
 }
 
 /// Whether the last change was clearly before `since`.
-fn is_settled(metadata: &Metadata, since: SystemTime) -> bool {
-    let (Ok(seconds), Ok(nanos)) = (u64::try_from(metadata.ctime()), u32::try_from(metadata.ctime_nsec()))
-    else {
-        return false;
-    };
+fn is_settled(look: &Look, since: SystemTime) -> bool {
+    let seconds = u64::try_from(look[2].cast_signed());
+    let (Ok(seconds), Ok(nanos)) = (seconds, u32::try_from(look[3])) else { return false };
     UNIX_EPOCH + Duration::new(seconds, nanos) + GRAIN < since
 }

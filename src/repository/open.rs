@@ -35,9 +35,8 @@ impl Repositories {
         ground: Ground<'_>,
     ) -> Result<Repository, RepositoryError> {
         let since = directory::now();
-        let looks = |directories: &[String], table: &Table| directory::looks(path, directories, table, since);
         if let Some(known) = memo::read_directory(ground.store, path)
-            && looks(&known.directories, &known.table) == Some(known.looks)
+            && directory::looks(path, &known.directories, &known.table) == Some(known.looks)
         {
             self.notice(place, &known.notices);
             let pin = Pin { commit: None, tree: known.tree };
@@ -46,11 +45,13 @@ impl Repositories {
         }
         let reading =
             directory::read(path).map_err(|trouble| RepositoryError::directory(place, path, trouble))?;
+        let looks = reading.looks(since);
         let (mut table, contents, notices) = take_in(place, reading.content)?;
         self.notice(place, &notices);
         let tree = name_of(&table, &contents);
-        if let Some(looks) = looks(&reading.directories, &table) {
-            let remembered = Remembered { tree, looks, directories: reading.directories, notices, table };
+        if let Some(looks) = looks {
+            let directories = reading.directories.into_iter().map(|(path, _)| path).collect();
+            let remembered = Remembered { tree, looks, directories, notices, table };
             memo::write_directory(ground.store, path, &remembered);
             table = remembered.table;
         }

@@ -173,6 +173,7 @@ fn a_directory_is_not_read_again_and_every_change_of_it_is_seen() {
     bench.package("r", "b", "1", "");
     bench.write("r/packages/b/b.1/files/x", "x");
     fs::create_dir_all(bench.path("r/packages/empty/empty.1")).unwrap();
+    bench.write("r/packages/long/long.1/opam", &" ".repeat(1_100_000));
     settle();
     let opened = || bench.open(&["r"]).unwrap();
     let is_remembered = |opened: &Repositories| {
@@ -194,6 +195,7 @@ fn a_directory_is_not_read_again_and_every_change_of_it_is_seen() {
         ("a new version", Box::new(|| bench.package("r", "a", "2", ""))),
         ("a new package", Box::new(|| bench.package("r", "c", "1", ""))),
         ("a version without a file gets one", Box::new(|| bench.package("r", "empty", "1", ""))),
+        ("a long file becomes short", Box::new(|| bench.package("r", "long", "1", ""))),
         ("a file beside", Box::new(|| bench.write("r/packages/a/a.1/files/y", "y"))),
         ("a file in a directory beside", Box::new(|| bench.write("r/packages/b/b.1/files/z/z", "y"))),
         ("repo", Box::new(|| bench.write("r/repo", "opam-version: \"2.0\""))),
