@@ -13,7 +13,7 @@ use crate::recipe::values::SourceArchive;
 use crate::repository::Repositories;
 use crate::solution::{Beside, OpamRelease, OpamSource};
 use crate::solve::opam::{Needs, ReleaseError, Releases};
-use crate::source::{Archive, ChecksumError, Checksums, Place, file_name_of};
+use crate::source::{Archive, Checksum, ChecksumError, Checksums, Place, file_name_of};
 use crate::universe::Universe;
 use crate::universe::repository::Substitution;
 use crate::version::Version;
@@ -115,12 +115,18 @@ impl OpamReleases<'_> {
                 ChecksumError::None => Some("`[source.<name>.<version>]` in the universe names its bytes".into()),
                 _ => None,
             };
-            let span = source.checksums.first().map_or(source.span.clone(), |checksum| checksum.span.clone());
+            let malformed = source.checksums.iter().find(|checksum| Checksum::parse(&checksum.text).is_err());
+            let shown = malformed.or(source.checksums.first());
+            let label = match error {
+                ChecksumError::Kind(_) | ChecksumError::Digits { .. } => "not a checksum",
+                ChecksumError::Conflict(..) => "this is the first of them",
+                ChecksumError::None | ChecksumError::Weak(_) => "this is all that the file is known by",
+            };
             let problem = Problem {
                 code: format!("jtwbuild::opam::{code}"),
                 message: error.to_string(),
-                span,
-                label: "this is all that the file is known by".into(),
+                span: shown.map_or(source.span.clone(), |checksum| checksum.span.clone()),
+                label: label.into(),
                 help,
             };
             SourceError::new(file, vec![problem])

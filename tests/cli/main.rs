@@ -13,6 +13,7 @@ mod limits;
 mod locks;
 mod machine;
 mod output;
+mod sources;
 mod stopping;
 mod terminals;
 mod verdicts;
