@@ -343,10 +343,8 @@ fn the_real_archive_has_last_copies_of_opam_packages() {
 
 /// The checksums in the `url` section of an opam file, by its looks: no parser is to be had here.
 fn listed_in(opam: &str) -> Vec<Checksum> {
-    let Some((_, section)) = format!("\n{opam}").split_once("\nurl {").map(|(_, rest)| ((), rest.to_owned()))
-    else {
-        return Vec::new();
-    };
+    let opam = format!("\n{opam}");
+    let Some((_, section)) = opam.split_once("\nurl {") else { return Vec::new() };
     let section = section.split("\n}").next().unwrap_or_default();
     section.split('"').skip(1).step_by(2).filter_map(|text| Checksum::parse(text).ok()).collect()
 }
