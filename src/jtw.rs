@@ -82,6 +82,9 @@ pub enum Problem {
     /// An archive that the META names and the package did not install, or not at a usable place.
     #[error("library {library}: the archive `{archive}` is not there")]
     MissingArchive { library: String, archive: String },
+    /// An archive that js_of_ocaml cannot compile for a bug of its own.
+    #[error("library {library}: js_of_ocaml has a bug that `{archive}` brings out: {reason}")]
+    Compiler { library: String, archive: String, reason: String },
     /// A runtime file that the META names and the package did not install.
     #[error("library {library}: the runtime file `{file}` is not there")]
     MissingRuntime { library: String, file: String },

@@ -6,6 +6,14 @@ use super::{Analysis, Settings};
 /// the file and `$@` the program. (`check-runtime` writes to its standard output only.)
 const TO_FILE: [&str; 3] = ["sh", "-c", "exec \"$@\" > \"$0\""];
 
+/// Runs a program, and when that ends with status 125, keeps what it complained of in the file `$0`:
+/// by that status js_of_ocaml says that it has met a bug of its own. Any other failure is one.
+const UNLESS_BUG: [&str; 3] = [
+    "sh",
+    "-c",
+    "\"$@\" 2> \"$0\"; status=$?; cat \"$0\" >&2; [ $status -eq 125 ] || { rm \"$0\"; exit $status; }",
+];
+
 /// Parts of js_of_ocaml's runtime that a toplevel is linked with beside the standard ones.
 const TOPLEVEL_RUNTIME: [&str; 2] = ["+toplevel.js", "+dynlink.js"];
 
@@ -30,9 +38,16 @@ pub(super) fn plan(analysis: &mut Analysis, settings: &Settings) {
         let runtime: Vec<String> = job.runtime.iter().map(|path| below(path)).collect();
         let runtime = || runtime.iter().map(String::as_str);
         let effects = format!("--effects={}", settings.effects.as_str());
+        let bug = format!("{}/{}", settings.out, bug_file(&job.output));
         let output = format!("{}/{}.cma.js", settings.out, job.output);
         let flags = ["compile", "--toplevel", "--include-runtime", &effects, "--no-cmis"];
-        let command = compiler().chain(flags).chain(runtime()).chain([archive.as_str(), "-o", &output]);
+        let command = UNLESS_BUG
+            .into_iter()
+            .chain([bug.as_str()])
+            .chain(compiler())
+            .chain(flags)
+            .chain(runtime())
+            .chain([archive.as_str(), "-o", &output]);
         compile.push(command.map(str::to_owned).collect());
         let output = format!("{}/{}.primitives", settings.out, job.output);
         let command = TO_FILE.into_iter().chain([output.as_str()]).chain(compiler());
@@ -41,6 +56,19 @@ pub(super) fn plan(analysis: &mut Analysis, settings: &Settings) {
     }
     analysis.commands = compile;
     analysis.commands.append(&mut check);
+}
+
+/// The file that is there when js_of_ocaml cannot compile an archive for a bug of its own.
+pub(super) fn bug_file(output: &str) -> String {
+    format!("{output}.bug")
+}
+
+/// The line that tells what went wrong, of what js_of_ocaml said about a bug of its own. `None` when
+/// that is no bug, but too little memory.
+pub(super) fn bug(said: &str) -> Option<String> {
+    let told = said.lines().find_map(|line| line.strip_prefix("Error: ")).or(said.lines().last());
+    let told: String = told.unwrap_or_default().chars().take(300).collect();
+    (!said.to_ascii_lowercase().contains("out of memory")).then_some(told)
 }
 
 /// The archive's name without `.cma` or `.cmo`.
@@ -85,6 +113,16 @@ mod tests {
         assert_eq!(missing_primitives(answer), ["ml_z_abs", "ml_z_add", "caml_From"]);
         assert!(missing_primitives("Missing\n-------\n\nUnused\n-------\n").is_empty());
         assert!(missing_primitives("").is_empty());
+    }
+
+    #[test]
+    fn a_bug_of_the_compiler_is_told_and_want_of_memory_is_none() {
+        let said = "js_of_ocaml: You found a bug. Please report it at https://x :\n\
+            Error: File \"generate.ml\", line 2370, characters 18-24: Assertion failed\n";
+        let told = "File \"generate.ml\", line 2370, characters 18-24: Assertion failed";
+        assert_eq!(bug(said).as_deref(), Some(told));
+        assert_eq!(bug("something\nelse"), Some("else".to_owned()));
+        assert_eq!(bug("You found a bug.\nError: Out of memory\n"), None);
     }
 
     #[test]

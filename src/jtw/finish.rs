@@ -6,16 +6,29 @@ use crate::findlib::LibDir;
 use crate::store::staging::Staging;
 use crate::store::tree::{File, Node, RelPath, Tree};
 
-use super::compile::{missing_primitives, stem};
+use super::compile::{bug, bug_file, missing_primitives, stem};
 use super::dynamic_cmis::{self, DynamicCmis};
 use super::payload::{PACKAGE_PAYLOAD, payload_hash};
 use super::record::{LayerRecord, LibraryRecord, RECORD};
-use super::{Analysis, FoundLibrary, JtwError, file_at, lib_path, named};
+use super::{Analysis, FoundLibrary, JtwError, Problem, file_at, lib_path, named};
 
 /// An archive's answers: the JavaScript, and the primitives it lacks.
 struct Compiled {
     js: File,
     missing: Vec<String>,
+}
+
+/// The archives that could be compiled, and why the others could not.
+#[derive(Default)]
+struct Archives {
+    compiled: BTreeMap<(LibDir, String), Compiled>,
+    bugs: BTreeMap<(LibDir, String), String>,
+}
+
+impl Archives {
+    fn of<'a>(&'a self, library: &'a FoundLibrary) -> impl Iterator<Item = &'a Compiled> {
+        library.archives.iter().filter_map(|key| self.compiled.get(key))
+    }
 }
 
 /// The artifacts' tree: `lib/<d>/{META, *.cmi, *.cma.js, dynamic_cmis.json}` and the record
@@ -32,7 +45,7 @@ pub fn finish(analysis: &Analysis, compiled: &Tree, staging: &Staging) -> Result
         return Ok(layer);
     }
     let archives = collect(analysis, compiled, staging)?;
-    for ((directory, archive), one) in &archives {
+    for ((directory, archive), one) in &archives.compiled {
         let name = named(&format!("{}.cma.js", stem(archive)))?;
         layer.insert(&lib_path(directory)?.join(name), Node::File(one.js))?;
     }
@@ -42,10 +55,10 @@ pub fn finish(analysis: &Analysis, compiled: &Tree, staging: &Staging) -> Result
     }
     let mut missing: BTreeMap<&LibDir, BTreeSet<&str>> = BTreeMap::new();
     for library in &analysis.libraries {
-        let names = library.archives.iter().flat_map(|key| &archives[key].missing);
+        let names = archives.of(library).flat_map(|one| &one.missing);
         missing.entry(&library.directory).or_default().extend(names.map(String::as_str));
         for members in &library.several {
-            joined(members, &archives, &library.directory, staging, &mut layer)?;
+            joined(members, &archives.compiled, &library.directory, staging, &mut layer)?;
         }
     }
     for (directory, cmis) in &analysis.directories {
@@ -67,22 +80,27 @@ pub fn finish(analysis: &Analysis, compiled: &Tree, staging: &Staging) -> Result
     Ok(layer)
 }
 
-fn collect(
-    analysis: &Analysis,
-    compiled: &Tree,
-    staging: &Staging,
-) -> Result<BTreeMap<(LibDir, String), Compiled>, JtwError> {
+fn collect(analysis: &Analysis, compiled: &Tree, staging: &Staging) -> Result<Archives, JtwError> {
+    let found = |name: &str| -> Result<Option<File>, JtwError> {
+        Ok(file_at(compiled, &RelPath::default().join(named(name)?)))
+    };
     let output = |name: String| -> Result<File, JtwError> {
-        let path = RelPath::default().join(named(&name)?);
-        let file = file_at(compiled, &path).ok_or(JtwError::MissingOutput(name))?;
+        let file = found(&name)?.ok_or(JtwError::MissingOutput(name))?;
         Ok(File { executable: false, ..file })
     };
-    let mut archives = BTreeMap::new();
+    let mut archives = Archives::default();
     for (key, job) in &analysis.jobs {
+        if let Some(said) = found(&bug_file(&job.output))? {
+            let said = staging.read(&said)?;
+            let reason = bug(&String::from_utf8_lossy(&said));
+            let reason = reason.ok_or_else(|| JtwError::MissingOutput(format!("{}.cma.js", job.output)))?;
+            archives.bugs.insert(key.clone(), reason);
+            continue;
+        }
         let js = output(format!("{}.cma.js", job.output))?;
         let answer = staging.read(&output(format!("{}.primitives", job.output))?)?;
         let missing = missing_primitives(&String::from_utf8_lossy(&answer));
-        archives.insert(key.clone(), Compiled { js, missing });
+        archives.compiled.insert(key.clone(), Compiled { js, missing });
     }
     Ok(archives)
 }
@@ -102,7 +120,8 @@ fn joined(
     }
     let mut js = Vec::new();
     for key in members {
-        js.extend(staging.read(&archives[key].js)?);
+        let Some(one) = archives.get(key) else { return Ok(()) };
+        js.extend(staging.read(&one.js)?);
         js.push(b'\n');
     }
     let value = members.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(" ");
@@ -115,7 +134,7 @@ fn joined(
 
 fn record(
     analysis: &Analysis,
-    archives: &BTreeMap<(LibDir, String), Compiled>,
+    archives: &Archives,
     layer: &Tree,
     staging: &Staging,
 ) -> Result<LayerRecord, JtwError> {
@@ -134,18 +153,26 @@ fn record(
         archives: one
             .archives
             .iter()
+            .filter(|key| archives.compiled.contains_key(key))
             .map(|(at, name)| below(at, &format!("{}.cma.js", stem(name))))
             .collect(),
-        bytes: one.archives.iter().map(|key| archives[key].js.size).sum(),
+        bytes: archives.of(one).map(|one| one.js.size).sum(),
         provides: one.provides.clone(),
-        missing: one
-            .archives
-            .iter()
-            .flat_map(|key| archives[key].missing.iter().cloned())
+        missing: archives
+            .of(one)
+            .flat_map(|one| one.missing.iter().cloned())
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect(),
     };
+    let bugs = analysis.libraries.iter().flat_map(|library| {
+        let with_bug = library.archives.iter().filter_map(|key| Some((key, archives.bugs.get(key)?)));
+        with_bug.map(|((_, archive), reason)| Problem::Compiler {
+            library: library.name.clone(),
+            archive: archive.clone(),
+            reason: reason.clone(),
+        })
+    });
     Ok(LayerRecord {
         package: analysis.package.clone(),
         version: analysis.version.clone(),
@@ -153,6 +180,6 @@ fn record(
         payload,
         metas: analysis.metas.keys().map(|directory| below(directory, "META")).collect(),
         libraries: analysis.libraries.iter().map(library).collect(),
-        problems: analysis.problems.clone(),
+        problems: analysis.problems.iter().cloned().chain(bugs).collect(),
     })
 }

@@ -24,7 +24,16 @@ fn finished(fixture: &Fixture, analysis: &Analysis, compiled: &[(&str, &str)]) -
 }
 
 fn lines(analysis: &Analysis) -> Vec<String> {
-    analysis.commands.iter().map(|argv| argv.join(" ")).collect()
+    let shown = |argv: &Vec<String>| match argv.iter().position(|word| word.ends_with(".bug")) {
+        // What is done about bugs is the same for all.
+        Some(at) => {
+            let [bug, js] = [&argv[at], &argv[argv.len() - 1]];
+            assert_eq!((at, bug.strip_suffix("bug")), (3, js.strip_suffix("cma.js")), "{argv:?}");
+            argv[at + 1..].join(" ")
+        }
+        None => argv.join(" "),
+    };
+    analysis.commands.iter().map(shown).collect()
 }
 
 const FLAGS: &str = "js_of_ocaml compile --toplevel --include-runtime --effects=disabled --no-cmis";
@@ -295,4 +304,36 @@ fn the_tools_layer_holds_the_standard_library_alone() {
         r#"{"dcs_url":"lib/ocaml/","dcs_toplevel_modules":["CamlinternalOO","Std_exit","Stdlib"],"dcs_file_prefixes":["stdlib__"]}"#
     );
     assert!(matches!(tools(&Tree::default()), Err(JtwError::IncompleteStdlib(_))));
+}
+
+#[test]
+fn an_archive_that_brings_out_a_bug_of_the_compiler_is_left_out_and_told() {
+    let fixture = Fixture::new();
+    let meta = "archive(byte) = \"a.cma b.cma\"\npackage \"c\" ( archive(byte) = \"a.cma\" )\n";
+    let files = [("lib/x/META", meta), ("lib/x/a.cma", "bytecode"), ("lib/x/b.cma", "more bytecode")];
+    let analysis = analysed(&fixture, &files, &[]);
+    let said = "js_of_ocaml: You found a bug.\nError: File \"generate.ml\": Assertion failed\n";
+    let outputs = [
+        ("000-a.bug", said),
+        ("000-a.primitives", NOTHING_MISSING),
+        ("001-b.cma.js", "js"),
+        ("001-b.primitives", NOTHING_MISSING),
+    ];
+    let layer = finished(&fixture, &analysis, &outputs);
+    assert_eq!(
+        Fixture::listing(&layer),
+        ["jtw.json", "lib/x/META", "lib/x/b.cma.js", "lib/x/dynamic_cmis.json"]
+    );
+    let record = LayerRecord::parse(fixture.text(&layer, "jtw.json").as_bytes(), "x").unwrap();
+    let told: Vec<_> = record.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        ["x", "x.c"].map(|library| format!(
+            "library {library}: js_of_ocaml has a bug that `a.cma` brings out: File \"generate.ml\": Assertion failed"
+        ))
+    );
+    assert_eq!(record.libraries[0].archives, ["x/b.cma.js"]);
+    // Want of memory is no bug.
+    let compiled = fixture.tree(&[("000-a.bug", "Error: Out of memory\n")]);
+    assert!(matches!(finish(&analysis, &compiled, &fixture.staging), Err(JtwError::MissingOutput(_))));
 }

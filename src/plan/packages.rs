@@ -17,7 +17,7 @@ use crate::solution::{PackageId, Release, Target};
 
 /// Raised when jtwbuild makes something else of the same inputs of such a node.
 const TOOLS_REVISION: u32 = 1;
-const JTW_REVISION: u32 = 1;
+const JTW_REVISION: u32 = 2;
 const ASSEMBLY_REVISION: u32 = 1;
 
 /// Plans everything that the packages of the universe need; nothing when there are none.

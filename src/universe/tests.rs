@@ -310,3 +310,22 @@ fn files_are_read_from_disk_and_what_cannot_be_read_is_named() {
     assert_eq!(universe.nodes.len(), 1);
     assert_eq!(universe.directory, directory.path());
 }
+
+#[test]
+fn packages_of_libraries_are_asked_of_the_debian_suite_if_there_is_one() {
+    let text = "name = \"a\"\ncompiler = \"ocaml\"\npackages = [\"libfmt-ocaml-dev\", \"fmt\"]\n";
+    let names =
+        |packages: &[Requirement]| packages.iter().map(|one| one.name.to_string()).collect::<Vec<_>>();
+    let without = parse(text);
+    assert_eq!(names(&without.packages), ["libfmt-ocaml-dev", "fmt"]);
+    assert_eq!(names(&without.repositories.libraries), [""; 0]);
+    let with = parse(&format!("{text}[[repository]]\ndebian = \"forky\"\n"));
+    assert_eq!(names(&with.packages), ["fmt"]);
+    assert_eq!(names(&with.repositories.libraries), ["libfmt-ocaml-dev"]);
+    let all = "name = \"a\"\ncompiler = \"ocaml\"\npackages = \"all\"\n[[repository]]\ndebian = \"forky\"\n";
+    assert!(parse(all).repositories.latest.is_some());
+    let bad = format!(
+        "solve = \"each\"\n{text}[[repository]]\ndebian = \"forky\"\n[[repository]]\ndebian = \"sid\"\n"
+    );
+    assert_snapshot!(problems(&bad));
+}
