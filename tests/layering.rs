@@ -218,6 +218,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         "SystemTime",
         &[
             "src/cli/load.rs",
+            "src/cli/load/libraries.rs",
             "src/cli/load/opam.rs",
             "src/cli/realise.rs",
             "src/fetch/debian.rs",
