@@ -1,5 +1,6 @@
 //! Opam repositories: their files, and what of them matters for choosing versions.
 
+pub mod beside;
 pub mod commands;
 pub mod config;
 pub mod environment;

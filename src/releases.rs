@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Problem, SourceError, SourceFile};
 use crate::name::PackageName;
-use crate::opam::Platform;
 use crate::opam::recipe::{Recipe, Source, Spanned};
+use crate::opam::{Platform, beside};
 use crate::path::RelativePath;
 use crate::pins::file_tree;
 use crate::recipe::values::SourceArchive;
@@ -44,6 +44,9 @@ impl Releases for OpamReleases<'_> {
             let tree = file_tree(&place, &bytes, beside.executable).hash();
             files.push(Beside { place, tree, bytes, executable: beside.executable });
         }
+        let bytes: Vec<(&str, &[u8])> =
+            files.iter().map(|file| (file.place.as_str(), &*file.bytes)).collect();
+        beside::check(&recipe, &file, &bytes)?;
         let description = match recipe.synopsis.trim() {
             "" => format!("{name} {}", version.as_str()),
             synopsis => synopsis.to_owned(),

@@ -56,7 +56,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("recipe", &["toml_reader", "diagnostic", "name", "path", "version", "source", "request", "package"]),
-    ("opam", &["diagnostic", "name", "path", "version", "package", "store::tree"]),
+    ("opam", &["diagnostic", "name", "path", "version", "source", "package", "store::tree"]),
     ("lock", &["toml_reader", "diagnostic", "name", "path", "version", "source"]),
     ("pins", &["name", "path", "source", "outcome", "recipe", "lock", "store"]),
     (

@@ -7,6 +7,7 @@
 mod bytes;
 mod documents;
 mod mutate;
+mod opam;
 mod packages;
 mod requests;
 
