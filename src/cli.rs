@@ -12,6 +12,7 @@ mod render;
 mod roots;
 mod serve;
 mod shortcut;
+mod sources;
 mod summary;
 mod trouble;
 mod update;

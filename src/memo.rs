@@ -18,6 +18,8 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use self::snapshot::{HEADS_AT, HEADS_MAGIC};
 use self::table::Table;
 use crate::bytes::{self, Check, Reader, WORD, Writer};
@@ -27,7 +29,7 @@ use crate::store::{Store, StoreError, disk};
 pub use self::watched::{Source, Watched};
 
 /// Changed when the file's form or what it stands for changes.
-const MAGIC: &[u8; WORD] = b"jtwbuild memo  2";
+const MAGIC: &[u8; WORD] = b"jtwbuild memo  3";
 
 /// A successful run.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +50,24 @@ pub struct Made {
     pub targets: Vec<(String, TreeHash)>,
     /// The published tree, and where.
     pub site: Option<(TreeHash, PathBuf)>,
+    /// What is worth telling of sources.
+    pub sources: Vec<SourceNote>,
+}
+
+/// Where the archive of a source came from, if that is worth telling.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SourceNote {
+    /// The node's name, without its kind.
+    pub name: String,
+    /// All checksums that it has.
+    pub checksums: String,
+    /// Who gave it, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Whether the universe gives it in place of the package's own.
+    pub substituted: bool,
+    /// Whether it has no checksum that cannot be forged.
+    pub weak: bool,
 }
 
 /// A memo of a run that read the same as the next one would, but for some sources.
@@ -171,6 +191,13 @@ impl Memo {
             to.0.extend(tree.as_bytes());
             to.text(path.as_os_str().as_bytes());
         }
+        to.number(self.made.sources.len());
+        for note in &self.made.sources {
+            to.text(note.name.as_bytes());
+            to.text(note.checksums.as_bytes());
+            to.text(note.from.as_deref().unwrap_or_default().as_bytes());
+            to.0.extend([u8::from(note.substituted), u8::from(note.weak)]);
+        }
         bytes::seal(to.0)
     }
 
@@ -188,6 +215,17 @@ impl Memo {
                 Some((tree, Path::new(OsStr::from_bytes(from.text()?)).to_owned()))
             }
         };
-        Some(Self { watched, made: Made { universe, nodes, targets, site }, table })
+        let sources = from.list(|from| {
+            let (name, checksums, given) = (text(from)?, text(from)?, text(from)?);
+            let [substituted, weak] = from.array()?.map(|flag: u8| flag != 0);
+            Some(SourceNote {
+                name,
+                checksums,
+                from: Some(given).filter(|given| !given.is_empty()),
+                substituted,
+                weak,
+            })
+        })?;
+        Some(Self { watched, made: Made { universe, nodes, targets, site, sources }, table })
     }
 }

@@ -147,7 +147,7 @@ fn told(plan: &Plan, run: &Run) -> Vec<Told> {
 }
 
 fn made(nodes: usize) -> Made {
-    Made { universe: "random".into(), nodes, targets: vec![], site: None }
+    Made { universe: "random".into(), nodes, targets: vec![], site: None, sources: vec![] }
 }
 
 /// Leaves what a successful run of the whole plan leaves.

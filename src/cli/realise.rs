@@ -13,13 +13,13 @@ use super::load::{Loaded, Pinning, lock_path, open_store};
 use super::progress::{Display, Loudness};
 use super::roots::{self, CommandRoot};
 use super::trouble::{Exit, Trouble};
-use super::{Global, Realise, render, shortcut, summary};
+use super::{Global, Realise, render, shortcut, sources, summary};
 use crate::builder::machine::most_builders;
 use crate::builder::{AnySandbox, LocalBuilder};
 use crate::derivation::{BuildKey, Kind};
 use crate::fetch::Fetcher;
 use crate::memo::table::Table;
-use crate::memo::{self, Made};
+use crate::memo::{self, Made, SourceNote};
 use crate::outcome::{Failure, Outcome};
 use crate::pins::Pins;
 use crate::plan::Plan;
@@ -37,6 +37,8 @@ struct Report<'a> {
     site: Option<String>,
     seconds: f64,
     nodes: &'a [NodeLine],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    sources: &'a [SourceNote],
 }
 
 /// One node of the object.
@@ -159,6 +161,7 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
         nodes: plan.len(),
         targets: outputs.collect(),
         site,
+        sources: sources::notes(&plan, &loaded.universe, &loaded.fetcher, &store),
     };
     let lines = lines(&plan, &run);
     if run.is_success()
@@ -265,7 +268,7 @@ pub(super) fn tell(
         return ExitCode::SUCCESS;
     }
     let site = made.site.as_ref().map(|(_, target)| target.display().to_string());
-    let report = Report { universe: &made.universe, site, seconds, nodes: lines };
+    let report = Report { universe: &made.universe, site, seconds, nodes: lines, sources: &made.sources };
     let mut text = serde_json::to_string_pretty(&report).expect("a report has only text keys");
     text.push('\n');
     render::data(&text)

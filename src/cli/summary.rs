@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::render;
+use super::{render, sources};
 use crate::derivation::NodeId;
 use crate::memo::Made;
 use crate::outcome::Failure;
@@ -91,6 +91,7 @@ pub(super) fn ending(store: &Store, made: &Made, counts: &[(&str, usize)], secon
         counts.join(", "),
         render::seconds(seconds)
     );
+    text.push_str(&sources::told(&made.sources));
     // Writing to a string cannot fail.
     match &made.site {
         Some((_, site)) => {

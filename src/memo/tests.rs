@@ -161,14 +161,22 @@ fn memo_is_recalled_with_its_table_or_not_at_all() {
     watched.sources.push(Source::new(Path::new("/nowhere"), tree, vec![], later()));
     let lost = ("node/lost".to_owned(), TreeHash::from_bytes([2; 32]));
     let site = Some((tree, "/site".into()));
-    let made = Made { universe: "u".into(), nodes: 2, targets: vec![lost], site };
+    let note = SourceNote {
+        name: "a.1".into(),
+        checksums: "md5=00".into(),
+        from: Some("there".into()),
+        substituted: true,
+        weak: false,
+    };
+    let sources = vec![note.clone(), SourceNote { from: None, substituted: false, weak: true, ..note }];
+    let made = Made { universe: "u".into(), nodes: 2, targets: vec![lost], site, sources };
     let (table, heads) = sample();
     place.leave(&store, watched.clone(), made.clone(), table.clone(), Some(&heads)).unwrap();
     // Looking at the directory that holds the store sees the memo itself being written.
     assert!(place.recall().is_none());
-    let sources = watched.sources;
+    let of_nodes = watched.sources;
     let mut watched = Watched::default();
-    watched.sources = sources;
+    watched.sources = of_nodes;
     place.leave(&store, watched.clone(), made.clone(), table.clone(), Some(&heads)).unwrap();
     let recalled = place.recall().unwrap();
     assert_eq!((&recalled.memo.watched, &recalled.memo.made), (&watched, &made));

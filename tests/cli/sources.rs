@@ -71,3 +71,47 @@ fn a_weak_checksum_is_taken_when_that_is_allowed_and_upper_case_always() {
     let ended = universe(&upper).run("plan universe.toml");
     assert_eq!(ended.code, Some(0), "{ended}");
 }
+
+/// `abc`, and what it comes to.
+const SHA256: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+/// What `--json` says of the source, whatever becomes of the build.
+fn sources(universe: &TestUniverse) -> serde_json::Value {
+    let ended = universe.run("realise universe.toml --offline --json");
+    let json = ended.json();
+    let source = json["nodes"].as_array().unwrap().iter().find(|node| node["kind"] == "source").unwrap();
+    assert_eq!(source["outcome"], "built", "{ended}");
+    json["sources"].clone()
+}
+
+#[test]
+fn substitutions_weak_checksums_and_mirrors_are_in_the_report() {
+    let ways = [
+        (
+            "[source.a.\"1\"]\nsha256 = \"SHA256\"\nplaces = [{ path = \"given.txt\" }]\n",
+            serde_json::json!([{
+                "name": "a.1", "checksums": format!("sha256={SHA256}"), "from": "given.txt",
+                "substituted": true, "weak": false,
+            }]),
+        ),
+        (
+            "allow-weak-checksums = true\narchive-mirrors = [\"cache\"]\n",
+            serde_json::json!([{
+                "name": "a.1", "checksums": MD5, "from": "archive mirror cache/md5/90/900150983cd24fb0d6963f7d28e17f72",
+                "substituted": false, "weak": true,
+            }]),
+        ),
+    ];
+    for (text, expected) in ways {
+        let universe = universe(&format!("  checksum: \"{MD5}\"\n"));
+        universe.write("given.txt", "abc");
+        universe.write("cache/md5/90/900150983cd24fb0d6963f7d28e17f72", "abc");
+        let text = text.replace("SHA256", SHA256);
+        if text.starts_with('[') {
+            universe.edit("opam = \"repository\"\n", &format!("opam = \"repository\"\n{text}"));
+        } else {
+            universe.edit("name = \"x\"\n", &format!("name = \"x\"\n{text}"));
+        }
+        assert_eq!(sources(&universe), expected);
+    }
+}
