@@ -12,6 +12,7 @@
 
 mod case;
 mod index;
+pub mod join;
 mod primitives;
 
 use std::collections::BTreeMap;

@@ -202,7 +202,9 @@ pub struct Table<'a> {
 impl<'a> Table<'a> {
     /// The value of a key, if it is there.
     pub fn get(&mut self, key: &'static str) -> Option<Value<'a>> {
-        self.asked.push(key);
+        if !self.asked.contains(&key) {
+            self.asked.push(key);
+        }
         let value = self.entries.get(key)?;
         Some(self.value(value))
     }

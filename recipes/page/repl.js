@@ -50,7 +50,28 @@ async function findIndex() {
   const universe = await response.json().catch(() => null);
   if (typeof universe?.index !== "string") throw new Error(`${where.href} names no index`);
   baseUrl = new URL(".", where).href;
-  return new URL(universe.index, where).href;
+  const chosen = chooseUniverse(universe);
+  return new URL(chosen.index, where).href;
+}
+
+// A site may hold several universes: one is shown, the others are a choice away.
+function chooseUniverse(universe) {
+  if (!Array.isArray(universe.universes)) return universe;
+  const wanted = new URLSearchParams(location.search).get("universe");
+  const chosen = universe.universes.find((one) => one.name === wanted) ?? universe.universes[0];
+  const choice = document.getElementById("universes");
+  choice.replaceChildren(
+    ...universe.universes.map((one) => {
+      const option = element("option", "", one.name);
+      option.selected = one === chosen;
+      return option;
+    }),
+  );
+  choice.addEventListener("change", () => {
+    location.search = new URLSearchParams({ universe: choice.value });
+  });
+  document.getElementById("universe").hidden = universe.universes.length < 2;
+  return chosen;
 }
 
 function showPackages(index) {

@@ -50,6 +50,8 @@ pub(super) struct Loaded {
     pub told: Vec<String>,
     /// What was asked for, each by itself, and cannot be had.
     pub impossible: Vec<Impossible>,
+    /// Content of the site's root, once it is planned.
+    pub page: Option<TreeHash>,
     lock_path: PathBuf,
     /// Opam repositories that are directories.
     directories: Vec<PathBuf>,
@@ -158,6 +160,7 @@ impl Loaded {
             notices: Vec::new(),
             told: Vec::new(),
             impossible: Vec::new(),
+            page: None,
             directories: Vec::new(),
             lock_path,
             recipe_directories,
@@ -214,6 +217,7 @@ impl Loaded {
         };
         let platform =
             if self.universe.repositories.has_opam() { self.platform()? } else { Platform::debian("") };
+        self.page = page;
         let plan = evaluate(&Evaluation {
             universe: &self.universe,
             solution: &solution,
@@ -238,6 +242,11 @@ impl Loaded {
             Trouble::new(Exit::Environment, "jtwbuild::lock::unwritable", message, Some(help))
         })?;
         Ok(true)
+    }
+
+    /// Whether something that was asked for by name cannot be had.
+    pub fn is_refused(&self) -> bool {
+        self.universe.repositories.latest.is_none() && !self.impossible.is_empty()
     }
 
     /// What is worth a line before anything is done.

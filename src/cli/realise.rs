@@ -1,5 +1,7 @@
 //! `jtwbuild realise`: load, plan, realise, publish, report.
 
+mod site;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::Serialize;
 
+use self::site::Site;
 use super::load::{Loaded, Pinning, lock_path, open_store};
 use super::progress::{Display, Loudness};
 use super::roots::{self, CommandRoot};
@@ -29,6 +32,7 @@ use crate::store::Store;
 use crate::store::facts::Facts;
 use crate::store::tree::TreeHash;
 use crate::store::verify::Scrutiny;
+use crate::universe::repository::Solving;
 
 /// The object that `--json` prints.
 #[derive(Serialize)]
@@ -123,8 +127,9 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
     let mut loaded = Loaded::read(&verb.universe, Pinning::Complete)?;
     let (plan, pins) = loaded.plan(&verb.universe, &store)?;
     let target = verb.output.clone().unwrap_or_else(|| loaded.output());
-    let assembly = plan.ids().rev().find(|node| plan.derivation(*node).kind == Kind::Assembly);
-    if assembly.is_some() {
+    let is_each = loaded.universe.repositories.solving == Solving::Each;
+    let site = Site::of(&plan, loaded.universe.name.as_str(), is_each, loaded.page);
+    if site.is_some() {
         publish::check(&target)?;
     }
     if loaded.write_lock()? && !global.quiet {
@@ -141,13 +146,16 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
     }
     let parts = (&plan, &pins, &sandbox, &facts);
     let run = realise_plan(global, verb, &store, &loaded.fetcher, parts, &stop);
+    let tree = site.tree(&run, &store, &pins)?;
+    let mut keeps = roots::of_run(&plan, &run);
+    tree.iter().for_each(|tree| keeps.add_tree(tree));
     root.register(roots::Made {
         universe: loaded.universe.name.as_str(),
-        site: assembly.map(|_| target.as_path()),
-        keeps: roots::of_run(&plan, &run),
+        site: site.is_some().then_some(target.as_path()),
+        keeps,
         is_success: run.is_success(),
     });
-    let site = match assembly.and_then(|node| run.report(node).tree) {
+    let site = match tree {
         Some(tree) => {
             publish::publish(&store, &*store.tree(&tree)?, &target)?;
             Some((tree, target))
@@ -164,7 +172,9 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
         sources: sources::notes(&plan, &loaded.universe, &loaded.fetcher, &store),
     };
     let lines = lines(&plan, &run);
+    // What could not be had is told again in the next run.
     if run.is_success()
+        && loaded.impossible.is_empty()
         && let Some(watched) = loaded.watched(&plan, since)
     {
         let results = run.nodes.iter().map(|report| (report.build, report.tree));
@@ -183,7 +193,8 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
         render::error_text(&summary::remarks(&plan, &run));
     }
     let printed = tell(verb, is_loud, &store, &made, &summary::counts(&run), &lines, begun);
-    let code = exit(&run, &stop).map_or(printed, |exit| ExitCode::from(exit as u8));
+    let refused = loaded.is_refused().then_some(Exit::Failed);
+    let code = exit(&run, &stop).or(refused).map_or(printed, |exit| ExitCode::from(exit as u8));
     // The process is about to end: taking large graphs apart piece by piece would only cost time.
     std::mem::forget((plan, pins, loaded, run, lines));
     Ok(code)

@@ -206,6 +206,13 @@ impl Index {
         }
     }
 
+    /// Takes only versions of a package that `allow` allows, if there is such a package.
+    pub fn restrict(&mut self, name: &str, allow: impl Fn(&str) -> bool) {
+        let Some(id) = self.ids.get(name) else { return };
+        let Package { versions, preference, .. } = &mut self.packages[*id as usize];
+        preference.retain(|ordinal| allow(&versions[usize::from(*ordinal)]));
+    }
+
     /// The package with this id.
     pub fn package(&self, id: PackageId) -> &Package {
         &self.packages[id as usize]

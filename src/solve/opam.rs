@@ -95,6 +95,9 @@ pub fn solve_opam(universe: &Universe, index: &Index, releases: &dyn Releases) -
     {
         return Err(OpamError::Unsolvable(error));
     }
+    if let Some(error) = explain::not_there(universe, index, &universe.repositories.constraints) {
+        return Err(OpamError::Unsolvable(error));
+    }
     let questions: Vec<(Option<&Requirement>, Vec<Need>)> = match universe.repositories.solving {
         Solving::Joint => vec![(None, needs(index, &listed))],
         Solving::Each => {

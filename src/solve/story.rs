@@ -15,7 +15,7 @@ pub fn story(index: &Index, roots: &[Need], asked: &[String]) -> Vec<String> {
     let package = index.package(story.package);
     let mut sentences = vec![match (package.versions.is_empty(), package.preference.is_empty()) {
         (true, _) => format!("`{}` is needed, but there is no such package", package.name),
-        (_, true) => format!("no version of `{}` can be had on this platform", package.name),
+        (_, true) => format!("no version of `{}` can be had here", package.name),
         _ => format!("no version of `{}` suits all that need it", package.name),
     }];
     for chain in &story.chains {

@@ -57,6 +57,8 @@ pub struct Repositories {
     /// In written order: the first one that has a version stands. None: the recipes.
     pub choices: Vec<RepositoryChoice>,
     pub solving: Solving,
+    /// Versions of packages that may be chosen, whoever asks for them.
+    pub constraints: Vec<Requirement>,
     /// Packages of libraries that the Debian suite is asked for: those whose names end in
     /// [`LIBRARIES`].
     pub libraries: Vec<Requirement>,
@@ -97,12 +99,14 @@ impl Repositories {
 pub(super) fn read(table: &mut Table<'_>, directory: &Path) -> Repositories {
     let choices = table.optional("repository", |value| value.list(|value| value.table(read_choice)));
     let solving = table.optional("solve", Value::text);
+    let constraints = table.optional("constraints", |value| value.list(|value| Requirement::read(value, 0)));
     let substitutions = table.optional("source", |value| read_substitutions(value, directory));
     let weak = table.optional("allow-weak-checksums", Value::boolean);
     let mirrors = table.optional("archive-mirrors", |value| value.list(|value| mirror(value, directory)));
     let repositories = Repositories {
         choices: choices.unwrap_or_default(),
         solving: solving.unwrap_or_default(),
+        constraints: constraints.unwrap_or_default(),
         libraries: Vec::new(),
         latest: None,
         substitutions: substitutions.unwrap_or_default(),
@@ -125,7 +129,7 @@ pub(super) fn read(table: &mut Table<'_>, directory: &Path) -> Repositories {
         value.problem("repository", message, "not with Debian's libraries", Some(help.into()));
     }
     if !table.has("repository") {
-        for key in ["solve", "source", "allow-weak-checksums", "archive-mirrors"] {
+        for key in ["solve", "constraints", "source", "allow-weak-checksums", "archive-mirrors"] {
             if table.has(key)
                 && let Some(value) = table.get(key)
             {

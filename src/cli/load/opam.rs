@@ -26,6 +26,7 @@ use crate::store::Store;
 use crate::store::tree::TreeHash;
 use crate::universe::Universe;
 use crate::universe::repository::{RepositoryChoice, Solving};
+use crate::version::Version;
 
 /// The folder of the recipes with opam packages of our own.
 const OVERLAY: &str = "opam/";
@@ -81,6 +82,11 @@ impl Loaded {
     /// Chooses versions from opam repositories.
     pub(super) fn solve_opam(&mut self, store: &Arc<Store>) -> Result<Solution, Trouble> {
         let mut opened = self.open_repositories(store)?;
+        for constraint in &self.universe.repositories.constraints {
+            opened.indexed.index.restrict(constraint.name.as_str(), |version| {
+                Version::new(version).is_some_and(|version| constraint.allows(&version))
+            });
+        }
         let is_joint = self.universe.repositories.solving == Solving::Joint;
         if is_joint {
             for (name, version) in &self.lock.packages {

@@ -1,0 +1,76 @@
+//! The site that a run's assemblies make: one by itself, or the parts of several universes joined.
+
+use std::sync::Arc;
+
+use crate::assemble::{AssembleError, join::join};
+use crate::cli::trouble::{Exit, Trouble};
+use crate::derivation::{Kind, NodeId};
+use crate::pins::Pins;
+use crate::plan::Plan;
+use crate::realise::Run;
+use crate::store::Store;
+use crate::store::tree::{Tree, TreeHash};
+
+/// What a plan's assemblies are for.
+pub(in crate::cli) enum Site {
+    /// There is none.
+    None,
+    /// One assembly makes all of it.
+    Whole(NodeId),
+    /// Each makes one universe of it.
+    Parts { name: String, assemblies: Vec<NodeId>, page: Option<TreeHash> },
+}
+
+impl Site {
+    /// What the assemblies of `plan` are for. `page` is the content of the site's root if they make
+    /// only parts.
+    pub(in crate::cli) fn of(plan: &Plan, name: &str, is_each: bool, page: Option<TreeHash>) -> Self {
+        let is_assembly = |node: &NodeId| plan.derivation(*node).kind == Kind::Assembly;
+        let assemblies: Vec<NodeId> = plan.ids().filter(is_assembly).collect();
+        match assemblies.last() {
+            None => Self::None,
+            Some(_) if is_each => Self::Parts { name: name.to_owned(), assemblies, page },
+            Some(last) => Self::Whole(*last),
+        }
+    }
+
+    /// Whether there is one.
+    pub(in crate::cli) fn is_some(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    /// The site's tree, after the run: what came of the one assembly, or of those that came to be.
+    pub(in crate::cli) fn tree(
+        &self,
+        run: &Run,
+        store: &Arc<Store>,
+        pins: &Pins,
+    ) -> Result<Option<TreeHash>, Trouble> {
+        let (name, assemblies, page) = match self {
+            Self::None => return Ok(None),
+            Self::Whole(node) => return Ok(run.report(*node).tree),
+            Self::Parts { name, assemblies, page } => (name, assemblies, page),
+        };
+        let parts = assemblies.iter().filter_map(|node| run.report(*node).tree);
+        let parts = parts.map(|tree| store.tree(&tree)).collect::<Result<Vec<_>, _>>()?;
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        let page = match page {
+            None => Arc::default(),
+            Some(page) => {
+                pins.provide(page, store).map_err(|failure| {
+                    Trouble::new(Exit::Environment, "jtwbuild::site::page", failure, None)
+                })?;
+                store.tree(page)?
+            }
+        };
+        let parts: Vec<&Tree> = parts.iter().map(|tree| &**tree).collect();
+        let staging = store.stage()?;
+        let site = join(name, &parts, &page, &staging).map_err(|error| match error {
+            AssembleError::Store(error) => Trouble::from(error),
+            error => Trouble::new(Exit::Failed, "jtwbuild::site::join", error, None),
+        })?;
+        Ok(Some(staging.publish(&site)?))
+    }
+}
