@@ -271,7 +271,7 @@ mod tests {
         let later = install(r#"lib: ["b" {"a"}]"#).unwrap();
         assert_eq!(twice, later, "of two files for one place the later one stays");
         let clash = install("lib: [\"a\"\n \"b\" {\"a/b\"}]").unwrap_err().to_string();
-        assert_eq!(clash, "line 2: `lib/foo/a` occurs twice, as a file and as a directory");
+        assert_eq!(clash, "line 2: `lib/foo/a/b` occurs twice, as a file and as a directory");
         assert!(matches!(install(r#"lib: ["a" "b" {"a/b"}]"#), Err(InstallError::Conflict { .. })));
     }
 

@@ -51,7 +51,7 @@ fn every_kind_of_recipe_of_this_repository_is_good() {
 
 #[test]
 fn every_toml_file_of_this_repository_belongs_to_a_kind() {
-    let known = ["source", "base", "build", "jtw-tools", "jtw", "assembly", "script", "opam"];
+    let known = ["source", "base", "build", "jtw-tools", "jtw", "assembly", "script", "opam", "debian"];
     for path in Recipes::built_in().list("") {
         if let Some(stem) = path.strip_suffix(".toml") {
             let is_known =
