@@ -7,6 +7,7 @@ mod inputs;
 mod opam;
 mod packages;
 mod site;
+mod workdir;
 
 use std::sync::Arc;
 

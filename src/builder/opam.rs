@@ -17,7 +17,8 @@ mod surroundings;
 use std::io::Write;
 
 use self::surroundings::Surroundings;
-use super::packages::{bad_output, installed, resolved};
+use super::packages::{bad_output, installed};
+use super::workdir::WorkDir;
 use super::{LocalBuilder, bound, publish, taken};
 use crate::derivation::{CONFIG_DIRECTORY, OUT, OpamBuild, WORK};
 use crate::opam::commands::{self, Misfit};
@@ -43,7 +44,7 @@ impl LocalBuilder<'_> {
             let mut report = self.run(job, &building.request(hash, commands, &[OUT, WORK]))?;
             (taken(&mut report, OUT)?, taken(&mut report, WORK)?, report.staging)
         };
-        let layer = building.finish(layer, &work, &staging)?;
+        let layer = building.finish(layer, &WorkDir::new(work, &build.workdir), &staging)?;
         publish(&staging, &layer)
     }
 }
@@ -103,7 +104,7 @@ impl Building<'_> {
 
     /// The package's layer: what its commands added at the prefix, what its `.install` file says, and
     /// its `.config` file.
-    fn finish(&self, mut layer: Tree, work: &Tree, staging: &Staging) -> Result<Tree, Failure> {
+    fn finish(&self, mut layer: Tree, work: &WorkDir, staging: &Staging) -> Result<Tree, Failure> {
         let config_directory = RelPath::parse(CONFIG_DIRECTORY).expect("a path below the prefix");
         let reserved = config_directory.names().first().expect("it has two components");
         if layer.child(reserved).is_some() {
@@ -111,7 +112,7 @@ impl Building<'_> {
             return Err(bad_output(&reserved.to_string(), &reason));
         }
         let install_file = format!("{}.install", self.build.package);
-        if resolved(work, &install_file).is_some() {
+        if work.file_at(&install_file).is_some() {
             let installed = installed(&self.build.package, &install_file, work, staging)?;
             self.check_overlap(&installed)?;
             // What commands installed already is installed again, as opam does it: the file comes last.
@@ -123,7 +124,7 @@ impl Building<'_> {
             layer.merge(&installed).map_err(|error| bad_output(&install_file, &error))?;
         }
         let config_file = format!("{}.config", self.build.package);
-        if let Some(file) = resolved(work, &config_file) {
+        if let Some(file) = work.file_at(&config_file) {
             let text = staging.read(&file).map_err(|error| machine_trouble(&error))?;
             Config::parse(&text).map_err(|error| bad_output(&config_file, &error))?;
             let name = Name::new(config_file.as_bytes()).map_err(|error| bad_output(&config_file, &error))?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::workdir::WorkDir;
 use super::{LocalBuilder, bound, publish, taken};
 use crate::derivation::{Build, OUT, Tools, WORK};
 use crate::findlib::{LibDir, Meta};
@@ -17,7 +18,7 @@ impl LocalBuilder<'_> {
         let mut report = self.run(job, &bound(&build.request, job.trees))?;
         let mut layer = taken(&mut report, OUT)?;
         if let Some(file) = &build.install_file {
-            let work = taken(&mut report, WORK)?;
+            let work = WorkDir::captured(taken(&mut report, WORK)?, &build.request, WORK);
             let installed = installed(&build.package, file, &work, &report.staging)?;
             layer.merge(&installed).map_err(|error| bad_output(file, &error))?;
         }
@@ -41,39 +42,15 @@ impl LocalBuilder<'_> {
 }
 
 /// What a `.install` file of the working directory installs.
-pub(super) fn installed(package: &str, file: &str, work: &Tree, staging: &Staging) -> Result<Tree, Failure> {
-    let text = resolved(work, file).ok_or_else(|| Failure::MissingOutput { path: file.to_owned() })?;
+pub(super) fn installed(
+    package: &str,
+    file: &str,
+    work: &WorkDir,
+    staging: &Staging,
+) -> Result<Tree, Failure> {
+    let text = work.file_at(file).ok_or_else(|| Failure::MissingOutput { path: file.to_owned() })?;
     let text = staging.read(&text).map_err(|error| machine_trouble(&error))?;
-    // dune's and topkg's build directories are full of links to the sources.
-    install::interpret(&text, package, &|path| linked(work, path)).map_err(|error| bad_output(file, &error))
-}
-
-/// The file of the working directory that a path names, or that a link there leads to.
-pub(super) fn resolved(work: &Tree, path: &str) -> Option<File> {
-    linked(work, &RelPath::parse(path).ok()?)
-}
-
-/// The file at `path` of the working directory. Links are followed within it.
-fn linked(work: &Tree, path: &RelPath) -> Option<File> {
-    let mut path = path.clone();
-    for _ in 0..8 {
-        match work.get(&path)? {
-            Node::File(file) => return Some(*file),
-            Node::Directory(_) => return None,
-            Node::Link(target) => {
-                let mut names = path.parent()?.names().to_vec();
-                for part in target.as_bytes().split(|byte| *byte == b'/') {
-                    match part {
-                        b"" | b"." => {}
-                        b".." => drop(names.pop()?),
-                        name => names.push(crate::store::tree::Name::new(name).ok()?),
-                    }
-                }
-                path = names.into_iter().fold(RelPath::default(), |path, name| path.join(name));
-            }
-        }
-    }
-    None
+    install::interpret(&text, package, &|path| work.file(path)).map_err(|error| bad_output(file, &error))
 }
 
 /// The file that a run must have made.
