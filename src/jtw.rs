@@ -142,6 +142,10 @@ struct Job {
     runtime: Vec<String>,
     /// File name below [`Settings::out`], without extension.
     output: String,
+    /// The archive in the sandbox.
+    path: String,
+    /// File name, below [`Settings::out`], of the answer about its primitives.
+    answer: String,
 }
 
 impl Analysis {

@@ -98,8 +98,8 @@ fn collect(analysis: &Analysis, compiled: &Tree, staging: &Staging) -> Result<Ar
             continue;
         }
         let js = output(format!("{}.cma.js", job.output))?;
-        let answer = staging.read(&output(format!("{}.primitives", job.output))?)?;
-        let missing = missing_primitives(&String::from_utf8_lossy(&answer));
+        let answer = staging.read(&output(job.answer.clone())?)?;
+        let missing = missing_primitives(&String::from_utf8_lossy(&answer), &job.path);
         archives.compiled.insert(key.clone(), Compiled { js, missing });
     }
     Ok(archives)

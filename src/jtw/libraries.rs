@@ -185,6 +185,8 @@ fn add_library(
                 size: file.size,
                 runtime,
                 output: String::new(),
+                path: String::new(),
+                answer: String::new(),
             });
             members.push(key);
         }

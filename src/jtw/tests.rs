@@ -245,7 +245,7 @@ fn primitives_that_nobody_provides_are_recorded() {
     let fixture = Fixture::new();
     let layer = [("lib/u/META", "archive(byte) = \"u.cma\""), ("lib/u/u.cma", "x")];
     let analysis = analysed(&fixture, &layer, &[]);
-    let answer = "Missing\n-------\n\nFrom u.cma:\nu_b\nu_a\n\nUnused\n-------\n";
+    let answer = "Missing\n-------\n\nFrom /opt/jtw/lib/u/u.cma:\nu_b\nu_a\n\nUnused\n-------\n";
     let layer = finished(&fixture, &analysis, &[("000-u.cma.js", "js"), ("000-u.primitives", answer)]);
     let json = fixture.text(&layer, "lib/u/dynamic_cmis.json");
     assert!(json.ends_with(r#""jtw_missing_primitives":["u_a","u_b"]}"#), "{json}");
@@ -317,7 +317,6 @@ fn an_archive_that_brings_out_a_bug_of_the_compiler_is_left_out_and_told() {
         ("000-a.bug", said),
         ("000-a.primitives", NOTHING_MISSING),
         ("001-b.cma.js", "js"),
-        ("001-b.primitives", NOTHING_MISSING),
     ];
     let layer = finished(&fixture, &analysis, &outputs);
     assert_eq!(
