@@ -313,11 +313,7 @@ fn an_archive_that_brings_out_a_bug_of_the_compiler_is_left_out_and_told() {
     let files = [("lib/x/META", meta), ("lib/x/a.cma", "bytecode"), ("lib/x/b.cma", "more bytecode")];
     let analysis = analysed(&fixture, &files, &[]);
     let said = "js_of_ocaml: You found a bug.\nError: File \"generate.ml\": Assertion failed\n";
-    let outputs = [
-        ("000-a.bug", said),
-        ("000-a.primitives", NOTHING_MISSING),
-        ("001-b.cma.js", "js"),
-    ];
+    let outputs = [("000-a.bug", said), ("000-a.primitives", NOTHING_MISSING), ("001-b.cma.js", "js")];
     let layer = finished(&fixture, &analysis, &outputs);
     assert_eq!(
         Fixture::listing(&layer),
@@ -335,4 +331,33 @@ fn an_archive_that_brings_out_a_bug_of_the_compiler_is_left_out_and_told() {
     // Want of memory is no bug.
     let compiled = fixture.tree(&[("000-a.bug", "Error: Out of memory\n")]);
     assert!(matches!(finish(&analysis, &compiled, &fixture.staging), Err(JtwError::MissingOutput(_))));
+}
+
+#[test]
+fn archives_with_the_same_runtime_files_share_one_question_and_each_gets_its_answer() {
+    let fixture = Fixture::new();
+    let meta = "archive(byte) = \"a.cma\"\npackage \"b\" ( archive(byte) = \"b.cma\" )\n\
+        package \"c\" ( archive(byte) = \"c.cma\" jsoo_runtime = \"c.js\" )\n";
+    let files = ["META", "a.cma", "b.cma", "c.cma", "c.js"].map(|name| format!("lib/x/{name}"));
+    let files: Vec<_> = files.iter().map(|path| (path.as_str(), "bytes")).collect();
+    let files = [&[("lib/x/META", meta)], &files[1..]].concat();
+    let analysis = analysed(&fixture, &files, &[]);
+    let questions: Vec<_> =
+        lines(&analysis).into_iter().filter(|line| line.contains("check-runtime")).collect();
+    assert_eq!(questions.len(), 2, "{questions:?}");
+    assert!(questions[0].ends_with("+dynlink.js /opt/jtw/lib/x/a.cma /opt/jtw/lib/x/b.cma"), "{questions:?}");
+    assert!(questions[1].ends_with("+dynlink.js /opt/jtw/lib/x/c.js /opt/jtw/lib/x/c.cma"), "{questions:?}");
+    let answer = "Missing\n-------\n\nFrom /opt/jtw/lib/x/a.cma,/opt/jtw/lib/x/b.cma:\nboth\n\n\
+        From /opt/jtw/lib/x/b.cma:\nof_b\n\nUnused\n-------\n";
+    let outputs = [
+        ("000-a.cma.js", "js"),
+        ("001-b.cma.js", "js"),
+        ("002-c.cma.js", "js"),
+        ("000-a.primitives", answer),
+        ("002-c.primitives", NOTHING_MISSING),
+    ];
+    let layer = finished(&fixture, &analysis, &outputs);
+    let record = LayerRecord::parse(fixture.text(&layer, "jtw.json").as_bytes(), "x").unwrap();
+    let missing: Vec<_> = record.libraries.iter().map(|library| library.missing.join(" ")).collect();
+    assert_eq!(missing, ["both", "both of_b", ""]);
 }

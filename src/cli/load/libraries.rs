@@ -60,10 +60,7 @@ impl Loaded {
         let mut names: Vec<&str> = named.iter().map(PackageName::as_str).collect();
         names.sort_unstable();
         names.dedup();
-        let asked = match is_all {
-            true => format!("{arch} all"),
-            false => format!("{arch} {}", names.join(" ")),
-        };
+        let asked = if is_all { format!("{arch} all") } else { format!("{arch} {}", names.join(" ")) };
         let asked = blake3::hash(asked.as_bytes()).to_hex()[..16].to_owned();
         if self.lock.debian.as_ref().is_some_and(|known| known.suite == suite && known.asked == asked) {
             return Ok(());
