@@ -3,13 +3,13 @@
 //   node run.mjs SITE_URL INDEX_PATH [SCREENSHOT.png]
 //   SITE_URL=http://127.0.0.1:8080/ INDEX=u/<hash>/findlib_index.json node run.mjs
 //
-// The first part talks to the worker through a client written here from the
-// protocol description, not through the page's own; the second uses the page.
-// Further settings: CHROMIUM (default /usr/bin/chromium), SKIP (a comma list of
-// libraries that this universe does not hold).
+// The first part talks to the worker through a client written from the
+// protocol description (client.mjs), not through the page's own; the second uses
+// the page. Further settings: CHROMIUM (default /usr/bin/chromium), SKIP (a comma
+// list of libraries that this universe does not hold).
 
 import assert from "node:assert/strict";
-import { chromium } from "playwright-core";
+import { launch, locate, openPage } from "./client.mjs";
 
 const site = new URL(process.argv[2] ?? process.env.SITE_URL ?? "http://127.0.0.1:8080/");
 const indexPath = process.argv[3] ?? process.env.INDEX;
@@ -19,7 +19,6 @@ if (!indexPath) {
   console.error("usage: node run.mjs SITE_URL INDEX_PATH [SCREENSHOT.png]");
   process.exit(2);
 }
-const indexUrl = new URL(indexPath, site);
 
 let passed = 0;
 let failed = 0;
@@ -36,83 +35,13 @@ async function check(name, body, libraries = []) {
   }
 }
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  headless: true,
-  args: [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-  ],
-});
+const browser = await launch();
 
 // ---- part one: the protocol ------------------------------------------------
 
-// Runs in the page. Knows nothing but the protocol: JSON texts to and from a
-// classic worker whose base address is put into __global_rel_url.
-function installClient() {
-  window.startClient = (workerUrl) => {
-    const base = workerUrl.replace(/\/worker\.js$/, "");
-    const source =
-      `globalThis.__global_rel_url=${JSON.stringify(base)};` +
-      `importScripts(${JSON.stringify(workerUrl)});`;
-    const worker = new Worker(URL.createObjectURL(new Blob([source])));
-    const waiting = [];
-    const log = [];
-    worker.onmessage = (event) => {
-      const message = JSON.parse(event.data);
-      log.push(message);
-      for (let i = waiting.length - 1; i >= 0; i--) {
-        if (waiting[i].wanted(message)) waiting.splice(i, 1)[0].resolve(message);
-      }
-    };
-    const client = {
-      cell: 0,
-      log,
-      until: (wanted) =>
-        new Promise((resolve, reject) => {
-          waiting.push({ wanted, resolve });
-          setTimeout(() => reject(new Error("no answer within 60 s")), 60000);
-        }),
-      raw: (text) => worker.postMessage(text),
-      send(message, wanted) {
-        const answer = client.until(wanted);
-        worker.postMessage(JSON.stringify(message));
-        return answer;
-      },
-      init: (fields) =>
-        client.send({ type: "init", ...fields }, (m) => m.type === "ready" || m.type === "init_error"),
-      async eval(code, env = "default") {
-        const cell_id = ++client.cell;
-        const output = await client.send(
-          { type: "eval", cell_id, env_id: env, code },
-          (m) => m.cell_id === cell_id && (m.type === "output" || m.type === "eval_error"),
-        );
-        const phrases = log.filter((m) => m.type === "output_at" && m.cell_id === cell_id);
-        return { ...output, phrases, text: phrases.map((p) => p.caml_ppf).join("\n") };
-      },
-      ask(type, fields, env = "default") {
-        const cell_id = ++client.cell;
-        return client.send(
-          { type, cell_id, env_id: env, ...fields },
-          (m) => m.cell_id === cell_id && m.type !== "output_at",
-        );
-      },
-    };
-    return client;
-  };
-}
-
 const context = await browser.newContext();
-const page = await context.newPage();
-const pageErrors = [];
-page.on("pageerror", (e) => pageErrors.push(String(e)));
-await page.goto(new URL("universe.json", site).href);
-await page.evaluate(installClient);
-
-const index = await (await fetch(indexUrl)).json();
-const { version, content_hash: contentHash } = index.compiler;
-const root = new URL("../../", indexUrl);
-const workerUrl = new URL(`compiler/${version}/${contentHash}/worker.js`, root).href;
+const { page, errors: pageErrors } = await openPage(context, site);
+const { indexUrl, workerUrl, plain } = await locate(site, indexPath);
 
 const start = (name, fields = {}) =>
   page.evaluate(
@@ -132,8 +61,6 @@ const operate = (message, answers, client = "main") =>
     [client, message, answers],
   );
 const stop = (text, part) => assert.ok(text.includes(part), `${JSON.stringify(part)} not in ${JSON.stringify(text)}`);
-
-const plain = { findlib_index: indexUrl.pathname, stdlib_dcs: "lib/ocaml/dynamic_cmis.json" };
 
 await check("an eval before init is refused, not lost", async () => {
   const answer = await page.evaluate(async (url) => {
