@@ -223,6 +223,19 @@ impl Solution {
         offered
     }
 
+    /// Lets packages of opam repositories have the JavaScript of others as `javascript` says: opam
+    /// files do not. Whose JavaScript nobody asked for stays without it.
+    pub fn lend_javascript(&mut self, javascript: &BTreeMap<PackageName, Vec<PackageName>>) {
+        for (name, from) in javascript {
+            let mut from: Vec<PackageId> = from.iter().filter_map(|name| self.find(name)).collect();
+            from.sort_unstable();
+            let named = self.packages.iter_mut().filter(|package| package.name() == name);
+            for package in named.filter(|package| matches!(package.release, Release::Opam(_))) {
+                package.primitives_from.clone_from(&from);
+            }
+        }
+    }
+
     /// The first package with this name.
     pub fn find(&self, name: &PackageName) -> Option<PackageId> {
         self.packages.iter().position(|package| package.name() == name)
@@ -243,5 +256,45 @@ impl Solution {
     pub fn pins(&self) -> BTreeMap<PackageName, Version> {
         let pins = self.packages.iter().map(|package| (package.name().clone(), package.version().clone()));
         pins.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opam(name: &str) -> Chosen {
+        let release = OpamRelease {
+            name: PackageName::new(name).unwrap(),
+            version: Version::new("1").unwrap(),
+            description: String::new(),
+            file: String::new(),
+            setenv: None,
+            source: None,
+            extra: Vec::new(),
+            files: Vec::new(),
+            depexts: Vec::new(),
+        };
+        Chosen {
+            release: Release::Opam(Arc::new(release)),
+            depends: Vec::new(),
+            build_depends: Vec::new(),
+            primitives_from: Vec::new(),
+            reasons: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn opam_packages_have_the_javascript_that_was_chosen_with_them() {
+        let name = |text: &str| PackageName::new(text).unwrap();
+        let javascript = BTreeMap::from([
+            (name("zarith"), vec![name("zarith_stubs_js")]),
+            (name("other"), vec![name("absent")]),
+        ]);
+        let packages = ["zarith", "fmt", "zarith_stubs_js", "other"].map(opam).to_vec();
+        let mut solution = Solution { packages, targets: Vec::new() };
+        solution.lend_javascript(&javascript);
+        let lent: Vec<_> = solution.packages.iter().map(|package| package.primitives_from.clone()).collect();
+        assert_eq!(lent, [vec![2], vec![], vec![], vec![]]);
     }
 }
