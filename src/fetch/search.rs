@@ -14,6 +14,7 @@
 //! Mirrors and the Debian archive are asked by checksum. They are no part of a document, so what
 //! they fail to give is never a verdict on it. Those that gave wrong bytes are asked after all others.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,7 +25,7 @@ use super::mirror::{Located, Mirror, MirrorError};
 use super::origins::{self, Giver};
 use super::{Fetcher, Progress, io_failure, machine, show};
 use crate::outcome::Failure;
-use crate::source::{Archive, Checksum, Place};
+use crate::source::{Archive, Checksum, Place, file_name_of};
 use crate::store::Store;
 
 /// What one place gave.
@@ -259,7 +260,30 @@ impl Search<'_> {
                 }
             }
         }
+        if anew && asked.is_empty() && !indexes.is_empty() {
+            trail.misses.push(Miss::Lasting(self.not_in(&indexes)));
+        }
         Ok(None)
+    }
+
+    /// What is said when no index has the archive: what Debian has under such a name, if anything.
+    fn not_in(&self, indexes: &[SourceIndex]) -> String {
+        let suites: Vec<&str> = indexes.iter().map(SourceIndex::suite).collect();
+        let urls = self.archive.places.iter().filter_map(|place| match place {
+            Place::Url(url) => Some(url),
+            _ => None,
+        });
+        let starts: BTreeSet<String> = urls.flat_map(|url| packaged_as(url)).collect();
+        let near = indexes.iter().flat_map(|index| starts.iter().flat_map(|start| index.beginning(start)));
+        let near: BTreeSet<&str> = near.collect();
+        let near = match near.into_iter().collect::<Vec<_>>()[..] {
+            [] => String::new(),
+            ref near => format!(
+                "; other bytes of that version are there as {}, which `[source]` in the universe can name",
+                near.join(", ")
+            ),
+        };
+        format!("no source archive of Debian's {} has its checksum{near}", suites.join(", "))
     }
 
     /// The paths below the mirror's root at which an index has this archive.
@@ -305,6 +329,33 @@ impl Search<'_> {
         }
         landing.publish(self.target).map_err(|error| Miss::Fatal(machine(&error)))
     }
+}
+
+/// How the names of Debian's source archives for what a URL names would begin: `fmt_0.9.0.orig.tar`
+/// for `…/fmt-0.9.0.tbz` and for `…/fmt/archive/v0.9.0.tar.gz`.
+fn packaged_as(url: &str) -> Vec<String> {
+    let Some(file) = file_name_of(url) else { return Vec::new() };
+    let ends = [".tbz", ".tgz", ".zip", ".tar.gz", ".tar.bz2", ".tar.xz", ".orig.tar.gz"];
+    let stem = ends.iter().find_map(|end| file.strip_suffix(end)).unwrap_or(file);
+    let is_version = |text: &str| text.starts_with(|first: char| first.is_ascii_digit());
+    let bare = |text: &str| text.strip_prefix('v').filter(|rest| is_version(rest)).unwrap_or(text).to_owned();
+    let split = stem.rmatch_indices('-').map(|(at, _)| (&stem[..at], bare(&stem[at + 1..])));
+    let mut found: Vec<(String, String)> = split
+        .filter(|(_, version)| is_version(version))
+        .map(|(name, version)| (name.to_owned(), version))
+        .collect();
+    let repository = url.split("/archive/").next().and_then(|path| path.rsplit('/').next());
+    if let Some(repository) = repository.filter(|_| url.contains("/archive/") && is_version(&bare(stem))) {
+        found.push((repository.to_owned(), bare(stem)));
+    }
+    let start = |name: &str, version: &str| format!("{name}_{version}.orig.tar");
+    found
+        .iter()
+        .flat_map(|(name, version)| {
+            let name = name.to_ascii_lowercase().replace('_', "-");
+            [start(&name, version), start(&format!("ocaml-{name}"), version)]
+        })
+        .collect()
 }
 
 /// Whether asking costs no network, whatever the mirrors are.
@@ -359,4 +410,33 @@ fn spoken(sum: &Checksum) -> String {
         Checksum::Md5(_) => "MD5",
     };
     format!("{kind} {}", sum.to_hex())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_debian_would_give_follow_from_urls() {
+        let cases = [
+            ("https://example.org/fmt/releases/fmt-0.9.0.tbz", "fmt_0.9.0.orig.tar"),
+            (
+                "https://example.org/o/ocamlbuild/archive/refs/tags/0.16.1.tar.gz",
+                "ocamlbuild_0.16.1.orig.tar",
+            ),
+            (
+                "https://example.org/o/ocamlfind/archive/refs/tags/findlib-1.9.8.tar.gz",
+                "findlib_1.9.8.orig.tar",
+            ),
+            ("https://example.org/J/base/archive/v0.17.3.tar.gz", "base_0.17.3.orig.tar"),
+            ("https://example.org/d/js_of_ocaml-6.0.1+x.tbz", "ocaml-js-of-ocaml_6.0.1+x.orig.tar"),
+        ];
+        for (url, name) in cases {
+            assert!(packaged_as(url).iter().any(|start| start == name), "{url}: {:?}", packaged_as(url));
+        }
+        for url in ["https://example.org", "https://example.org/x.tbz", "https://example.org/a/archive?sha=0"]
+        {
+            assert_eq!(packaged_as(url), [""; 0], "{url}");
+        }
+    }
 }

@@ -137,6 +137,13 @@ impl SourceIndex {
         same.filter_map(|at| self.path(at).map(str::to_owned)).collect()
     }
 
+    /// File names that begin so.
+    pub fn beginning(&self, start: &str) -> Vec<&str> {
+        let name_at = |at| self.path(at).map(base).unwrap_or_default();
+        let first = partition(self.len(), |at| name_at(at) < start);
+        (first..self.len()).map(name_at).take_while(|name| name.starts_with(start)).collect()
+    }
+
     fn path(&self, number: usize) -> Option<&str> {
         let record = self.bytes[self.names.clone()].get(number.checked_mul(8)?..)?;
         let (start, rest) = record.split_first_chunk::<4>()?;

@@ -123,6 +123,10 @@ fn an_archive_that_upstream_has_lost_is_found_by_any_checksum_that_the_suites_li
     }
     let failure = mirror.fetch(&suites, &Archive::new(sha512(GOOD), vec![gone()])).unwrap_err();
     assert!(failure.to_string().contains("/nowhere/fmt"), "{failure}");
+    assert!(failure.to_string().contains("no source archive of Debian's old, new has its checksum"));
+    let other = Archive::new(sha512(GOOD), vec![Place::Url("file:///nowhere/x-1.tbz".into())]);
+    let failure = mirror.fetch(&suites, &other).unwrap_err();
+    assert!(failure.to_string().contains("there as x_1.orig.tar.gz, which"), "{failure}");
     // Without suites nothing is looked up.
     assert!(mirror.fetch(&[], &archive(GOOD, [gone()])).is_err());
 }
