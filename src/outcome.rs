@@ -91,7 +91,13 @@ pub enum Failure {
     BadInput { what: String, reason: String },
 
     /// A fixed output could not be had from any of its places.
-    FetchFailed { what: String, tried: Vec<String> },
+    FetchFailed {
+        what: String,
+        tried: Vec<String>,
+        /// Whether somebody answered that it is not there: others may well be had.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        lost: bool,
+    },
     /// A network would be needed, but `--offline` was given.
     Offline { what: String },
     /// The builder ran longer than its recipe allows.
@@ -162,7 +168,7 @@ impl fmt::Display for Failure {
                 write!(f, "`{path}` differs between {first} and {second}")
             }
             Self::BadInput { what, reason } => write!(f, "{what}: {reason}"),
-            Self::FetchFailed { what, tried } => {
+            Self::FetchFailed { what, tried, .. } => {
                 write!(f, "{what} could not be fetched")?;
                 tried.iter().try_for_each(|place| write!(f, "\n  {place}"))
             }

@@ -180,7 +180,11 @@ fn network_that_dies_in_the_middle_ends_downloads_and_nothing_else() {
     let fetched = AtomicUsize::new(0);
     let run = bench.run(&plan, settings, |store, job| {
         if job.derivation.kind == Kind::Source && fetched.fetch_add(1, Ordering::SeqCst) >= 40 {
-            return Err(Failure::FetchFailed { what: job.derivation.name.to_string(), tried: vec![] });
+            return Err(Failure::FetchFailed {
+                what: job.derivation.name.to_string(),
+                tried: vec![],
+                lost: false,
+            });
         }
         Ok(write(store, job, ""))
     });
@@ -256,7 +260,7 @@ fn only_a_builders_own_doing_is_tried_again() {
         Failure::BadOutput { path: "x".into(), reason: "y".into() },
         Failure::TimeOut { seconds: 1 },
         Failure::NoSpace { what: "x".into() },
-        Failure::FetchFailed { what: "x".into(), tried: vec![] },
+        Failure::FetchFailed { what: "x".into(), tried: vec![], lost: false },
         Failure::Machine { what: "x".into(), reason: "y".into() },
     ];
     for failure in failures {

@@ -137,6 +137,9 @@ fn hint(failure: &Failure) -> Option<&'static str> {
         Failure::HashMismatch { .. } => {
             "the bytes at this place are not those of the recipe: check both; `--retry-failed` tries again"
         }
+        Failure::FetchFailed { lost: true, .. } => {
+            "it is not there any more: name other places, or an archive mirror that has it"
+        }
         Failure::FetchFailed { .. } => "check the network and the mirror, then run the same command",
         Failure::Offline { .. } => "run without `--offline` once",
         Failure::TimeOut { .. } => {

@@ -378,6 +378,7 @@ fn verdict(archive: &Archive, misses: Vec<Miss>) -> Failure {
     if misses.iter().any(|miss| matches!(miss, Miss::Offline)) {
         return Failure::Offline { what };
     }
+    let lost = misses.iter().any(|miss| matches!(miss, Miss::Lasting(_)));
     let settled = !misses.iter().any(|miss| matches!(miss, Miss::Transient(_)));
     let mut tried = Vec::new();
     for miss in misses {
@@ -392,7 +393,7 @@ fn verdict(archive: &Archive, misses: Vec<Miss>) -> Failure {
             Miss::Offline | Miss::Fatal(_) => {}
         }
     }
-    Failure::FetchFailed { what, tried }
+    Failure::FetchFailed { what, tried, lost }
 }
 
 /// A checksum as messages have it: the usual kind needs no name.

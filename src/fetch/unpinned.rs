@@ -38,7 +38,8 @@ impl Fetcher {
             Err(Trouble::Cancelled) => Err(Failure::Cancelled),
             Err(Trouble::Write(error)) => Err(trouble(&error)),
             Err(trouble) => {
-                Err(Failure::FetchFailed { what: url.to_owned(), tried: vec![trouble.to_string()] })
+                let (what, tried) = (url.to_owned(), vec![trouble.to_string()]);
+                Err(Failure::FetchFailed { what, tried, lost: !trouble.is_transient() })
             }
         }
     }

@@ -36,7 +36,9 @@ impl Troubles {
     pub fn enter(&mut self, kind: Kind, outcome: &Outcome) {
         match outcome {
             Outcome::Failed(Failure::NoSpace { .. }) => self.give_up(GivenUp::Everything),
-            Outcome::Failed(Failure::FetchFailed { .. }) => {
+            // The network is well, and one archive is gone: that says nothing of the others.
+            Outcome::Failed(Failure::FetchFailed { lost: true, .. }) => {}
+            Outcome::Failed(Failure::FetchFailed { lost: false, .. }) => {
                 self.fetching += 1;
                 if self.fetching >= EQUAL_TROUBLES {
                     self.give_up(GivenUp::Fetching);
@@ -96,7 +98,7 @@ mod tests {
     }
 
     fn unfetched() -> Outcome {
-        Outcome::Failed(Failure::FetchFailed { what: "x".into(), tried: vec![] })
+        Outcome::Failed(Failure::FetchFailed { what: "x".into(), tried: vec![], lost: false })
     }
 
     fn after(outcomes: &[(Kind, Outcome)]) -> GivenUp {
@@ -122,6 +124,10 @@ mod tests {
         let alive =
             [(fetch, unfetched()), (fetch, unfetched()), (fetch, Outcome::Built), (fetch, unfetched())];
         assert_eq!(after(&alive), GivenUp::Nothing);
+        // Archives that are lost do not take others with them.
+        let lost = Failure::FetchFailed { what: "x".into(), tried: vec![], lost: true };
+        let gone = || (fetch, Outcome::Failed(lost.clone()));
+        assert_eq!(after(&[gone(), gone(), gone(), gone()]), GivenUp::Nothing);
         // Limits of recipes are no trouble of the machine.
         let slow = Outcome::Failed(Failure::TimeOut { seconds: 1 });
         assert_eq!(after(&[(build, slow.clone()), (build, slow.clone()), (build, slow)]), GivenUp::Nothing);
