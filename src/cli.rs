@@ -1,6 +1,7 @@
 //! The command line: what the user typed, and which function does it. Only this module and those
 //! below it print.
 
+mod batch;
 mod doctor;
 mod gc;
 mod inspect;
@@ -17,6 +18,7 @@ mod summary;
 mod trouble;
 mod update;
 mod verify;
+mod why_not;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -67,6 +69,19 @@ pub enum Verb {
     /// Choose anew what the lock pins: the packages of the bases, and package versions.
     #[command(after_help = "Example: jtwbuild update universe.toml")]
     Update(Update),
+    /// Build a list of packages of opam repositories, each by itself, and say how each ended.
+    ///
+    /// Takes day10's options. What is asked for is written down as a universe file below the store.
+    #[command(
+        after_help = "Example: jtwbuild batch --opam-repository ../opam-repository --with-jtw --jtw-output site @packages.json"
+    )]
+    Batch(Batch),
+    /// Build one package of opam repositories, or those of a file, and say how it ended.
+    #[command(after_help = "Example: jtwbuild health-check --opam-repository ../opam-repository fmt.0.9.0")]
+    HealthCheck(HealthCheck),
+    /// Say why a package cannot be had in a universe.
+    #[command(after_help = "Example: jtwbuild why-not universe.toml ocaml-lsp-server")]
+    WhyNot(WhyNot),
     /// Show a node: its key, inputs, how it ended, and its build document.
     #[command(after_help = "Example: jtwbuild show universe.toml build/fmt.0.9.0")]
     Show(Show),
@@ -160,6 +175,81 @@ pub struct Plan {
 pub struct Update {
     #[command(flatten)]
     pub universe: UniverseArguments,
+}
+
+/// What `batch` and `health-check` have in common.
+#[derive(Debug, Args)]
+pub struct BatchOptions {
+    /// An opam repository: a directory, an archive or the URL of a git repository. May be given
+    /// several times, or as a comma list; the first one that has a version counts.
+    #[arg(long, value_name = "PLACE", env = "JTWBUILD_OPAM_REPOSITORY")]
+    pub opam_repository: Vec<String>,
+    /// The compiler. `ocaml.VERSION` is the base's own compiler if it has that version.
+    #[arg(long, value_name = "NAME.VERSION", default_value = "ocaml.5.4.1")]
+    pub ocaml_version: String,
+    /// Where the store is; as `--store`.
+    #[arg(long, value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// A cache of archives in opam's layout: a directory or a URL. May be given several times.
+    #[arg(long, value_name = "PLACE")]
+    pub archive_mirror: Vec<String>,
+    /// How many nodes may be built at the same time. Default: the number of processors.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub fork: Option<u16>,
+    /// Print what would be done; nothing is built.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Try nodes again whose failure is remembered.
+    #[arg(long)]
+    pub retry_failed: bool,
+    /// Never use the network.
+    #[arg(long)]
+    pub offline: bool,
+    /// Write a report as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write a report as Markdown.
+    #[arg(long, value_name = "FILE")]
+    pub md: Option<PathBuf>,
+}
+
+/// `jtwbuild batch`
+#[derive(Debug, Args)]
+pub struct Batch {
+    #[command(flatten)]
+    pub options: BatchOptions,
+    /// Make browser artifacts too, and a site with a universe for each package.
+    #[arg(long)]
+    pub with_jtw: bool,
+    /// Where the site goes. Default: beside the universe file, in the store.
+    #[arg(long, value_name = "DIR", requires = "with_jtw")]
+    pub jtw_output: Option<PathBuf>,
+    /// `@FILE`, with `{"packages": ["fmt.0.9.0", …]}` or one package a line; or one package.
+    #[arg(value_name = "@PACKAGES")]
+    pub packages: String,
+}
+
+/// `jtwbuild health-check`
+#[derive(Debug, Args)]
+pub struct HealthCheck {
+    #[command(flatten)]
+    pub options: BatchOptions,
+    /// Make browser artifacts too.
+    #[arg(long)]
+    pub with_jtw: bool,
+    /// A package, `fmt` or `fmt.0.9.0`; or `@FILE`, as for `batch`.
+    #[arg(value_name = "PACKAGE")]
+    pub package: String,
+}
+
+/// `jtwbuild why-not`
+#[derive(Debug, Args)]
+pub struct WhyNot {
+    #[command(flatten)]
+    pub universe: UniverseArguments,
+    /// A package, `fmt`, `fmt.0.9.0` or `fmt >= 0.9`.
+    #[arg(value_name = "PACKAGE")]
+    pub package: String,
 }
 
 /// `jtwbuild show`
@@ -310,6 +400,9 @@ fn run(arguments: &Arguments) -> ExitCode {
         Verb::Realise(verb) => realise::run(global, verb),
         Verb::Plan(verb) => plan::run(global, verb),
         Verb::Update(verb) => update::run(global, verb),
+        Verb::Batch(verb) => batch::batch(global, verb),
+        Verb::HealthCheck(verb) => batch::health_check(global, verb),
+        Verb::WhyNot(verb) => why_not::run(global, verb),
         Verb::Show(verb) => inspect::show(global, verb),
         Verb::Log(verb) => inspect::log(global, verb),
         Verb::Verify(verb) => verify::run(global, verb),

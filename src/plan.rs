@@ -25,6 +25,19 @@ pub struct Plan {
     graph: DiGraph<Derivation, (), u32>,
     keys: Vec<PlanKey>,
     by_id: HashMap<String, NodeId>,
+    /// What each package was planned for that was asked for by itself.
+    pub goals: Vec<Goal>,
+}
+
+/// A package that is asked for by itself, and the nodes that matter for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Goal {
+    /// `fmt.0.9.0`.
+    pub name: Box<str>,
+    pub build: Option<NodeId>,
+    /// Its browser layer, and its universe; without a site there is neither.
+    pub jtw: Option<NodeId>,
+    pub assembly: Option<NodeId>,
 }
 
 impl Plan {

@@ -39,6 +39,8 @@ pub struct Universe {
     pub effects: Effects,
     pub base: BaseChoice,
     pub tools: Tools,
+    /// Whether there is one: otherwise packages are only built.
+    pub has_site: bool,
     /// Where the site goes, relative to the universe's directory.
     pub output: RelativePath,
     pub nodes: Vec<Node>,
@@ -248,6 +250,7 @@ fn read_universe(table: &mut Table<'_>, directory: &Path) -> Parsed {
         }
         Some((value, value.list(|value| Requirement::read(value, 0))?))
     });
+    let has_site = table.optional("site", Value::boolean);
     let effects = table.optional("effects", Value::text).unwrap_or_default();
     let base = table.optional("base", |value| value.table(|table| Some(read_base(table))));
     let tools = table.optional("tools", |value| value.table(read_tools));
@@ -292,6 +295,7 @@ fn read_universe(table: &mut Table<'_>, directory: &Path) -> Parsed {
         effects,
         base: base.unwrap_or_else(default_base),
         tools: tools.unwrap_or(Tools::BuiltIn),
+        has_site: has_site.unwrap_or(true),
         output: output.flatten().unwrap_or_else(|| RelativePath::new("site").expect("a good path")),
         nodes: Vec::new(),
         files: Vec::new(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
+pub(super) use self::opam::Opened;
 use self::opam::impossible_lines;
 use super::trouble::{Exit, Trouble};
 use super::{Global, UniverseArguments};

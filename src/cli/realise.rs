@@ -123,9 +123,31 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
             return Ok(code);
         }
     }
-    let sandbox = sandbox.unwrap_or_else(start_sandbox);
+    let command = Command { global, verb, store: &store, place: &place, root: &root, begun, since };
+    let whole = whole_way(&command, sandbox.unwrap_or_else(start_sandbox))?;
+    let lines = lines(&whole.plan, &whole.run);
+    let is_loud = whole.tell_troubles(global, &store);
+    let printed = tell(verb, is_loud, &store, &whole.made, &summary::counts(&whole.run), &lines, begun);
+    let code = whole.exit().map_or(printed, |exit| ExitCode::from(exit as u8));
+    // The process is about to end: taking large graphs apart piece by piece would only cost time.
+    std::mem::forget((whole, lines));
+    Ok(code)
+}
+
+/// A run that went the whole way.
+pub(super) struct Whole {
+    pub loaded: Loaded,
+    pub plan: Plan,
+    pub run: Run,
+    pub made: Made,
+    stop: Arc<Stop>,
+}
+
+/// Loads, plans, realises and publishes.
+pub(super) fn whole_way(command: &Command<'_>, sandbox: AnySandbox) -> Result<Whole, Trouble> {
+    let Command { global, verb, store, place, root, since, .. } = *command;
     let mut loaded = Loaded::read(&verb.universe, Pinning::Complete)?;
-    let (plan, pins) = loaded.plan(&verb.universe, &store)?;
+    let (plan, pins) = loaded.plan(&verb.universe, store)?;
     let target = verb.output.clone().unwrap_or_else(|| loaded.output());
     let is_each = loaded.universe.repositories.solving == Solving::Each;
     let site = Site::of(&plan, loaded.universe.name.as_str(), is_each, loaded.page);
@@ -145,8 +167,8 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
         render::note("notice: plans/facts in the store is damaged or of another version; it is made again");
     }
     let parts = (&plan, &pins, &sandbox, &facts);
-    let run = realise_plan(global, verb, &store, &loaded.fetcher, parts, &stop);
-    let tree = site.tree(&run, &store, &pins)?;
+    let run = realise_plan(global, verb, store, &loaded.fetcher, parts, &stop);
+    let tree = site.tree(&run, store, &pins)?;
     let mut keeps = roots::of_run(&plan, &run);
     tree.iter().for_each(|tree| keeps.add_tree(tree));
     root.register(roots::Made {
@@ -157,7 +179,7 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
     });
     let site = match tree {
         Some(tree) => {
-            publish::publish(&store, &*store.tree(&tree)?, &target)?;
+            publish::publish(store, &*store.tree(&tree)?, &target)?;
             Some((tree, target))
         }
         None => None,
@@ -169,9 +191,8 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
         nodes: plan.len(),
         targets: outputs.collect(),
         site,
-        sources: sources::notes(&plan, &loaded.universe, &loaded.fetcher, &store),
+        sources: sources::notes(&plan, &loaded.universe, &loaded.fetcher, store),
     };
-    let lines = lines(&plan, &run);
     // What could not be had is told again in the next run.
     if run.is_success()
         && loaded.impossible.is_empty()
@@ -180,24 +201,31 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
         let results = run.nodes.iter().map(|report| (report.build, report.tree));
         let (table, heads) = Table::new(&plan, results);
         // That it cannot be left costs time in the next run, nothing else.
-        let _ = place.leave(&store, watched, made.clone(), table, Some(&heads));
+        let _ = place.leave(store, watched, made.clone(), table, Some(&heads));
     }
-    if !run.is_success() {
-        render::error_text(&summary::root_causes(&store, &plan, &run));
-        if stop.is_requested() && !global.quiet {
-            render::note("stopped; the same command goes on from here");
+    Ok(Whole { loaded, plan, run, made, stop })
+}
+
+impl Whole {
+    /// Says what went wrong; whether more is worth saying.
+    pub(super) fn tell_troubles(&self, global: &Global, store: &Store) -> bool {
+        if !self.run.is_success() {
+            render::error_text(&summary::root_causes(store, &self.plan, &self.run));
+            if self.stop.is_requested() && !global.quiet {
+                render::note("stopped; the same command goes on from here");
+            }
         }
+        let is_loud = !global.quiet || !self.run.is_success();
+        if is_loud {
+            render::error_text(&summary::remarks(&self.plan, &self.run));
+        }
+        is_loud
     }
-    let is_loud = !global.quiet || !run.is_success();
-    if is_loud {
-        render::error_text(&summary::remarks(&plan, &run));
+
+    /// How the process ends, if not well.
+    pub(super) fn exit(&self) -> Option<Exit> {
+        exit(&self.run, &self.stop).or(self.loaded.is_refused().then_some(Exit::Failed))
     }
-    let printed = tell(verb, is_loud, &store, &made, &summary::counts(&run), &lines, begun);
-    let refused = loaded.is_refused().then_some(Exit::Failed);
-    let code = exit(&run, &stop).or(refused).map_or(printed, |exit| ExitCode::from(exit as u8));
-    // The process is about to end: taking large graphs apart piece by piece would only cost time.
-    std::mem::forget((plan, pins, loaded, run, lines));
-    Ok(code)
 }
 
 /// Realises the plan, showing how it goes.
@@ -248,7 +276,7 @@ pub(super) fn start_sandbox() -> AnySandbox {
 }
 
 /// Everything on the command line and around it that decides what the run reads.
-fn memo_place(store: &Store, verb: &Realise) -> memo::Place {
+pub(super) fn memo_place(store: &Store, verb: &Realise) -> memo::Place {
     let here = std::env::current_dir().unwrap_or_default();
     let show = |path: &Path| here.join(path).display().to_string();
     let recipes: Vec<String> = verb.universe.recipes.iter().map(|path| show(path)).collect();

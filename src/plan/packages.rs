@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::Goal;
 use super::debian::Debian;
 use super::evaluate::{PlanError, PlannedBase, Planner, bound, in_sequence};
 use super::opam::Opam;
@@ -27,9 +28,20 @@ pub(super) fn plan(planner: &mut Planner<'_>) -> Result<(), PlanError> {
     }
     let solution = planner.evaluation.solution;
     let layers = plan_builds(planner)?;
-    let tools = plan_tools(planner)?;
+    let has_site = planner.evaluation.universe.has_site;
+    let tools = if has_site { Some(plan_tools(planner)?) } else { None };
     for target in &solution.targets {
-        plan_assembly(planner, target, tools, &layers)?;
+        let assembly = match tools {
+            Some(tools) => Some(plan_assembly(planner, target, tools, &layers)?),
+            None => None,
+        };
+        if let (Some(name), Some(root)) = (&target.name, target.roots.last()) {
+            let jtw = planner.plan.find(&format!("{}/{name}", Kind::Jtw));
+            let build = layers.get(root).copied();
+            // Of namesakes the one that is made of this very build.
+            let jtw = jtw.filter(|jtw| planner.plan.derivation(*jtw).needs().any(|need| Some(need) == build));
+            planner.plan.goals.push(Goal { name: name.clone(), build, jtw, assembly });
+        }
     }
     Ok(())
 }
@@ -132,7 +144,7 @@ fn plan_assembly(
     target: &Target,
     tools: NodeId,
     layers: &HashMap<PackageId, NodeId>,
-) -> Result<(), PlanError> {
+) -> Result<NodeId, PlanError> {
     let (universe, solution) = (planner.evaluation.universe, planner.evaluation.solution);
     let base = library_base(planner)?;
     let build = BuildRecipe::load(planner.evaluation.recipes)?;
@@ -166,8 +178,7 @@ fn plan_assembly(
         is_part: target.name.is_some(),
         revision: ASSEMBLY_REVISION,
     });
-    planner.plan.add(Derivation::new(Kind::Assembly, name.into(), &action, slots.0));
-    Ok(())
+    Ok(planner.plan.add(Derivation::new(Kind::Assembly, name.into(), &action, slots.0)))
 }
 
 fn plan_jtw(

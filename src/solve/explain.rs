@@ -166,6 +166,15 @@ pub(super) fn not_there(universe: &Universe, index: &Index, roots: &[Requirement
     (!problems.is_empty()).then(|| SourceError::new(&universe.files[0], problems))
 }
 
+/// What is wrong with a root by itself: there is no such package, or no such version of it.
+pub(super) fn lacking(index: &Index, root: &Requirement) -> Option<String> {
+    let known = index.find(root.name.as_str()).filter(|(_, package)| !package.versions.is_empty());
+    let Some((_, package)) = known else { return Some(format!("there is no package `{}`", root.name)) };
+    let mut versions = package.versions.iter().filter_map(|version| Version::new(version));
+    let is_there = versions.any(|version| root.allows(&version));
+    (!is_there).then(|| format!("no version of `{}` is {}", root.name, conditions(root)))
+}
+
 /// Opam packages that cannot be had together. What is asked for is made as small as it gets first.
 pub(super) fn opam_conflict(
     universe: &Universe,

@@ -19,6 +19,7 @@ use crate::solve::check;
 use crate::solve::explain;
 use crate::solve::forest::{Edges, Forest};
 use crate::solve::sat::Solver;
+use crate::solve::story::story;
 use crate::universe::Universe;
 use crate::universe::repository::Solving;
 
@@ -58,9 +59,8 @@ pub enum ReleaseError {
 pub struct Impossible {
     /// As it was asked for: `fmt = 0.9.0`, or a name.
     pub asked: String,
-    /// What that is in the index, and what it is called: for [`story`](crate::solve::story::story).
-    pub roots: Vec<Need>,
-    pub called: Vec<String>,
+    /// Why, in sentences; nothing when everything was asked for.
+    pub story: Vec<String>,
 }
 
 /// What came of the question.
@@ -90,9 +90,10 @@ pub fn solve_opam(universe: &Universe, index: &Index, releases: &dyn Releases) -
     let asked = asked(universe, index);
     let compiler: Vec<Requirement> = universe.compiler.iter().cloned().collect();
     let listed: Vec<Requirement> = compiler.iter().chain(&asked).cloned().collect();
-    if universe.repositories.latest.is_none()
-        && let Some(error) = explain::not_there(universe, index, &listed)
-    {
+    // Each by itself, what there is not keeps nobody else from being had.
+    let is_each = universe.repositories.solving == Solving::Each;
+    let together = if is_each { &compiler } else { &listed };
+    if let Some(error) = explain::not_there(universe, index, together) {
         return Err(OpamError::Unsolvable(error));
     }
     if let Some(error) = explain::not_there(universe, index, &universe.repositories.constraints) {
@@ -107,7 +108,10 @@ pub fn solve_opam(universe: &Universe, index: &Index, releases: &dyn Releases) -
     };
     let selections: Vec<Option<Vec<(PackageId, Ordinal)>>> = questions
         .par_iter()
-        .map(|(_, roots)| {
+        .map(|(asked, roots)| {
+            if asked.is_some_and(|asked| explain::lacking(index, asked).is_some()) {
+                return None;
+            }
             let selection = Solver::new(index).solve(roots)?;
             debug_assert_eq!(check::check(index, roots, &selection), Ok(()));
             Some(selection)
@@ -133,9 +137,17 @@ pub fn solve_opam(universe: &Universe, index: &Index, releases: &dyn Releases) -
     let mut impossible = Vec::new();
     for ((asked, roots), selection) in questions.iter().zip(&selections) {
         let Some(selection) = selection else {
+            let lacking = asked.and_then(|asked| explain::lacking(index, asked));
             let asked = asked.map(ToString::to_string).unwrap_or_default();
-            let called = compiler.iter().map(ToString::to_string).chain([asked.clone()]).collect();
-            impossible.push(Impossible { asked, roots: roots.clone(), called });
+            if let Some(reason) = lacking {
+                impossible.push(Impossible { asked, story: vec![reason] });
+                continue;
+            }
+            let called: Vec<String> =
+                compiler.iter().map(ToString::to_string).chain([asked.clone()]).collect();
+            let is_told = universe.repositories.latest.is_none();
+            let story = if is_told { story(index, roots, &called) } else { Vec::new() };
+            impossible.push(Impossible { asked, story });
             continue;
         };
         let roots: Vec<PackageId> = roots.iter().filter_map(root).collect();
@@ -169,7 +181,8 @@ fn asked(universe: &Universe, index: &Index) -> Vec<Requirement> {
     names.map(|name| Requirement { name, constraints: Vec::new(), span }).collect()
 }
 
-fn needs<'r>(index: &Index, roots: impl IntoIterator<Item = &'r Requirement>) -> Vec<Need> {
+/// Roots as the index knows them; those that it does not know are left out.
+pub fn needs<'r>(index: &Index, roots: impl IntoIterator<Item = &'r Requirement>) -> Vec<Need> {
     let need = |root: &Requirement| {
         let (id, package) = index.find(root.name.as_str())?;
         let conditions = root.constraints.iter();

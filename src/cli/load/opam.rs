@@ -75,18 +75,18 @@ impl Loaded {
             .collect();
         repositories.put_first("jtwbuild's own packages", overlay(&self.recipes)?)?;
         let platform = self.platform()?;
-        let indexed = repositories.index(&platform)?;
+        let mut indexed = repositories.index(&platform)?;
+        for constraint in &self.universe.repositories.constraints {
+            indexed.index.restrict(constraint.name.as_str(), |version| {
+                Version::new(version).is_some_and(|version| constraint.allows(&version))
+            });
+        }
         Ok(Opened { repositories, platform, indexed })
     }
 
     /// Chooses versions from opam repositories.
     pub(super) fn solve_opam(&mut self, store: &Arc<Store>) -> Result<Solution, Trouble> {
         let mut opened = self.open_repositories(store)?;
-        for constraint in &self.universe.repositories.constraints {
-            opened.indexed.index.restrict(constraint.name.as_str(), |version| {
-                Version::new(version).is_some_and(|version| constraint.allows(&version))
-            });
-        }
         let is_joint = self.universe.repositories.solving == Solving::Joint;
         if is_joint {
             for (name, version) in &self.lock.packages {

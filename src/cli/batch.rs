@@ -1,0 +1,187 @@
+//! `jtwbuild batch` and `health-check`: a list of packages, each by itself, with day10's options.
+//!
+//! What is asked for becomes a universe file, which is realised like any other and stays beside the
+//! results, so that the next question can be put to it.
+
+mod report;
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Instant, SystemTime};
+
+use self::report::Report;
+use super::load::open_store;
+use super::realise::{Command, memo_place, start_sandbox, whole_way};
+use super::roots::CommandRoot;
+use super::trouble::{Exit, Trouble};
+use super::{Batch, Global, HealthCheck, Realise, UniverseArguments, render, summary};
+use crate::package::Requirement;
+use crate::store::disk;
+use crate::toml_reader::FromText;
+
+/// The compiler that the base has, if that version is asked for: it need not be built.
+const SYSTEM: (&str, &str) = ("5.4.1", "ocaml-system.5.4.1");
+
+/// `jtwbuild batch`
+pub(super) fn batch(global: &Global, verb: &Batch) -> Result<ExitCode, Trouble> {
+    let question = Question {
+        options: &verb.options,
+        packages: read_packages(&verb.packages)?,
+        site: verb.with_jtw.then(|| verb.jtw_output.as_deref()),
+    };
+    run(global, &question)
+}
+
+/// `jtwbuild health-check`
+pub(super) fn health_check(global: &Global, verb: &HealthCheck) -> Result<ExitCode, Trouble> {
+    let site = verb.with_jtw.then_some(None);
+    run(global, &Question { options: &verb.options, packages: read_packages(&verb.package)?, site })
+}
+
+struct Question<'a> {
+    options: &'a super::BatchOptions,
+    packages: Vec<String>,
+    /// Whether browser artifacts are made, and where they go.
+    site: Option<Option<&'a Path>>,
+}
+
+fn run(global: &Global, question: &Question<'_>) -> Result<ExitCode, Trouble> {
+    let (begun, since) = (Instant::now(), SystemTime::now());
+    let options = question.options;
+    let global = &Global { store: options.cache_dir.clone().or_else(|| global.store.clone()), ..*global };
+    let store = open_store(global)?;
+    let text = question.universe()?;
+    let directory = store.root().join("batch").join(&blake3::hash(text.as_bytes()).to_hex()[..16]);
+    disk::make_directories(&directory)?;
+    let universe = directory.join("universe.toml");
+    disk::replace(&universe, text.as_bytes())?;
+    let site = question.site.flatten().map(Path::to_owned);
+    let verb = Realise {
+        universe: UniverseArguments {
+            universe: universe.clone(),
+            recipes: Vec::new(),
+            locked: false,
+            offline: options.offline,
+        },
+        output: Some(site.unwrap_or_else(|| directory.join("site"))),
+        jobs: options.fork,
+        retry_failed: options.retry_failed,
+        retry: 0,
+        wait_timeout: None,
+        paranoid: false,
+        json: false,
+    };
+    if options.dry_run {
+        let plan = super::Plan { universe: verb.universe, json: false, dot: false };
+        return super::plan::run(global, &plan);
+    }
+    let place = memo_place(&store, &verb);
+    let root = CommandRoot::new(&store, &verb, &place);
+    let command = Command { global, verb: &verb, store: &store, place: &place, root: &root, begun, since };
+    let whole = whole_way(&command, start_sandbox())?;
+    whole.tell_troubles(global, &store);
+    let report = Report::new(&whole, &store, &universe, options.ocaml_version.as_str());
+    for (path, text) in [(&options.json, report.json()), (&options.md, report.markdown())] {
+        if let Some(path) = path {
+            disk::replace(path, text.as_bytes())?;
+        }
+    }
+    render::data(&report.lines());
+    if !global.quiet {
+        let counts = summary::counts(&whole.run);
+        render::error_text(&summary::ending(&store, &whole.made, &counts, begun.elapsed().as_secs_f64()));
+        render::note(&format!("universe: {}", universe.display()));
+    }
+    Ok(whole.exit().map_or(ExitCode::SUCCESS, |exit| ExitCode::from(exit as u8)))
+}
+
+impl Question<'_> {
+    /// The universe file.
+    fn universe(&self) -> Result<String, Trouble> {
+        let options = self.options;
+        let compiler = match options.ocaml_version.strip_prefix("ocaml.") {
+            Some(version) if version == SYSTEM.0 => SYSTEM.1,
+            _ => &options.ocaml_version,
+        };
+        let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+        let mut text = String::from("# Written by `jtwbuild batch`.\nname = \"batch\"\nsolve = \"each\"\n");
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "compiler = {}\nsite = {}", quoted(compiler), self.site.is_some());
+        let _ = writeln!(text, "packages = [");
+        for package in &self.packages {
+            let _ = writeln!(text, "  {},", quoted(package));
+        }
+        let _ = writeln!(text, "]");
+        let mirrors = options.archive_mirror.iter().map(|mirror| quoted(&absolute(mirror)));
+        let mirrors: Vec<String> = mirrors.collect();
+        if !mirrors.is_empty() {
+            let _ = writeln!(text, "archive-mirrors = [{}]", mirrors.join(", "));
+        }
+        let places = options.opam_repository.iter().flat_map(|places| places.split(','));
+        let mut count = 0;
+        for place in places.map(str::trim).filter(|place| !place.is_empty()) {
+            let _ = writeln!(text, "\n[[repository]]\nopam = {}", quoted(&absolute(place)));
+            count += 1;
+        }
+        if count == 0 {
+            let message = "no opam repository is named";
+            let help = "`--opam-repository DIR`: a directory, an archive, or the URL of a git repository";
+            return Err(Trouble::new(Exit::Input, "jtwbuild::batch::no-repository", message, Some(help)));
+        }
+        Ok(text)
+    }
+}
+
+/// A path as seen from anywhere; a URL as it is.
+fn absolute(place: &str) -> String {
+    if place.contains("://") {
+        return place.to_owned();
+    }
+    std::path::absolute(place).map_or_else(|_| place.to_owned(), |path| path.display().to_string())
+}
+
+/// What to ask for: one package, or with `@FILE` those of a file, which is day10's
+/// `{"packages": ["fmt.0.9.0", …]}` or a list with one name a line.
+fn read_packages(argument: &str) -> Result<Vec<String>, Trouble> {
+    let Some(file) = argument.strip_prefix('@') else { return checked(argument, vec![argument.to_owned()]) };
+    let path = PathBuf::from(file);
+    let unreadable = |error: &dyn std::fmt::Display| {
+        let message = format!("`{file}` cannot be read: {error}");
+        let help = r#"it holds `{"packages": ["fmt.0.9.0"]}`, or one package a line"#;
+        Trouble::new(Exit::Input, "jtwbuild::batch::packages", message, Some(help))
+    };
+    let text = match disk::read_if_present(&path)? {
+        Some(bytes) => String::from_utf8(bytes).map_err(|error| unreadable(&error))?,
+        None => return Err(unreadable(&"there is no such file")),
+    };
+    if text.trim_start().starts_with('{') {
+        #[derive(serde::Deserialize)]
+        struct File {
+            packages: Vec<String>,
+        }
+        let File { packages } = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
+        return checked(file, packages);
+    }
+    let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+    checked(file, lines.filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
+fn checked(from: &str, packages: Vec<String>) -> Result<Vec<String>, Trouble> {
+    if packages.is_empty() {
+        let message = format!("`{from}` names no package");
+        return Err(Trouble::new(Exit::Input, "jtwbuild::batch::packages", message, None));
+    }
+    for package in &packages {
+        Requirement::from_text(package).map_err(|error| {
+            let message = format!("`{from}`: {}", error.message);
+            Trouble::new(
+                Exit::Input,
+                "jtwbuild::batch::packages",
+                message,
+                Some("write `fmt` or `fmt.0.9.0`"),
+            )
+        })?;
+    }
+    Ok(packages)
+}
