@@ -205,6 +205,10 @@ pub struct BatchOptions {
     /// Never use the network.
     #[arg(long)]
     pub offline: bool,
+    /// A directory of recipes that replace or add to the built-in ones, by path. May be given
+    /// several times; the last one wins.
+    #[arg(long, value_name = "DIR")]
+    pub recipes: Vec<PathBuf>,
     /// Write a report as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

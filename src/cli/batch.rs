@@ -60,7 +60,7 @@ fn run(global: &Global, question: &Question<'_>) -> Result<ExitCode, Trouble> {
     let verb = Realise {
         universe: UniverseArguments {
             universe: universe.clone(),
-            recipes: Vec::new(),
+            recipes: options.recipes.clone(),
             locked: false,
             offline: options.offline,
         },

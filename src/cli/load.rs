@@ -340,8 +340,11 @@ impl Loaded {
             } else {
                 self.universe.base.recipe.clone()
             };
-            needed.extend([of_packages, tools.base]);
-            needed.extend(tools.extra);
+            needed.insert(of_packages);
+            if self.universe.has_site {
+                needed.insert(tools.base);
+                needed.extend(tools.extra);
+            }
         }
         if !self.universe.nodes.is_empty() {
             let default = ScriptRecipe::load(&self.recipes)?.recipe.base;

@@ -12,6 +12,7 @@ mod failures;
 mod limits;
 mod locks;
 mod machine;
+mod opam;
 mod output;
 mod sources;
 mod stopping;

@@ -100,8 +100,10 @@ impl Loaded {
         self.told.extend(repositories.notices().iter().cloned());
         self.told.extend(indexed.broken.iter().map(|error| format!("left out: {error}")));
         self.impossible = impossible;
-        add_standard_libraries(&self.recipes, &mut solution)?;
-        solution.lend_javascript(&OpamRecipe::load(&self.recipes)?.recipe.javascript);
+        if self.universe.has_site {
+            add_standard_libraries(&self.recipes, &mut solution)?;
+            solution.lend_javascript(&OpamRecipe::load(&self.recipes)?.recipe.javascript);
+        }
         Ok(solution)
     }
 
