@@ -110,6 +110,10 @@ fn mirrors_that_fail_do_not_hide_what_a_place_has_done() {
     assert!(matches!(failure, Failure::HashMismatch { .. }), "{failure}");
     let failure = scene.fetch(&with_mirrors(&[busy.url("")]), &archive(GOOD, places())).unwrap_err();
     assert!(matches!(failure, Failure::FetchFailed { .. }), "{failure}");
+    // Where a mirror is wrong too, it may be mended: no verdict.
+    let bad = cache(&scene, "bad", &both().0, b"wrong in another way");
+    let failure = scene.fetch(&with_mirrors(&[bad]), &archive(GOOD, places())).unwrap_err();
+    assert!(!failure.is_verdict(), "{failure}");
     let failure = scene.fetch(&with_mirrors(&["ftp://example.org".into()]), &archive(GOOD, [])).unwrap_err();
     assert!(failure.to_string().contains("neither an http(s) or file URL"), "{failure}");
 }
