@@ -1,6 +1,7 @@
 //! Repositories in directories: what they give, what their pins stand for, and that changes are seen.
 
 mod packed;
+mod solving;
 
 use std::fs;
 use std::path::{Path, PathBuf};

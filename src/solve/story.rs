@@ -43,11 +43,24 @@ fn told(index: &Index, roots: &[Need], asked: &[String], blamed: PackageId, step
             format!("{} needs `{}`", name(package, ordinal), text(index, need))
         }
         Step::Excludes { package, ordinal } => {
-            let conflicts = &index.version(package, ordinal).1.conflicts;
-            let excluded = conflicts.iter().find(|(other, _)| *other == blamed);
-            let what = excluded.map(|(other, versions)| atom(index, *other, versions));
-            let what = what.unwrap_or_else(|| index.package(blamed).name.to_string());
-            format!("{} excludes `{what}`", name(package, ordinal))
+            let own = &index.version(package, ordinal).1.conflicts;
+            if let Some((other, versions)) = own.iter().find(|(other, _)| *other == blamed) {
+                return Some(format!(
+                    "{} excludes `{}`",
+                    name(package, ordinal),
+                    atom(index, *other, versions)
+                ));
+            }
+            // The other one may be who says so.
+            let theirs = index.package(blamed).preference.iter().find_map(|other| {
+                let mut conflicts = index.version(blamed, *other).1.conflicts.iter();
+                let (_, versions) = conflicts.find(|(of, set)| *of == package && set.contains(ordinal))?;
+                Some(format!("{} excludes `{}`", name(blamed, *other), atom(index, package, versions)))
+            });
+            theirs.unwrap_or_else(|| {
+                let blamed = &index.package(blamed).name;
+                format!("{} and `{blamed}` are of one conflict class", name(package, ordinal))
+            })
         }
     })
 }
