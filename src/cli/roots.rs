@@ -1,5 +1,6 @@
 //! `jtwbuild roots`, and the roots that `realise` leaves.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,10 +14,12 @@ use super::trouble::{Exit, Trouble};
 use super::{Global, Realise, Roots, RootsAdd, RootsRemove, RootsVerb, UniverseArguments, render};
 use crate::assemble::MARKER;
 use crate::derivation::{Action, Input, Kind, NodeId};
+use crate::lock::Lock;
 use crate::memo;
 use crate::memo::table::Table;
 use crate::plan::Plan;
 use crate::realise::Run;
+use crate::repository;
 use crate::store::facts::Facts;
 use crate::store::roots::{About, Keeps, Maker, Root, RootName, now};
 use crate::store::tree::TreeHash;
@@ -60,11 +63,16 @@ impl<'a> CommandRoot<'a> {
         about.is_some_and(|about| about.memo.as_deref() == self.memo.name())
     }
 
-    /// The archives that the root kept until now.
-    pub fn archives(&self, universe: &str) -> Keeps {
+    /// What the root kept until now and no table of a plan tells of: archives, and repositories that
+    /// are not among the trees of `keeps`.
+    pub fn beside(&self, universe: &str, keeps: &Keeps) -> Keeps {
         let root = self.store.root_named(self.name(universe).as_str()).ok().flatten();
-        let archives = root.map(|root| root.keeps.archives).unwrap_or_default();
-        Keeps { archives, ..Keeps::default() }
+        let Keeps { archives, mut trees, .. } = root.map(|root| root.keeps).unwrap_or_default();
+        let known: HashSet<_> = keeps.trees.iter().collect();
+        trees.retain(|tree| {
+            !known.contains(tree) && repository::is_packed(self.store, &TreeHash::from_bytes(*tree))
+        });
+        Keeps { archives, trees, ..Keeps::default() }
     }
 
     /// Leaves the root. That it cannot be left is told, and is no failure.
@@ -112,6 +120,15 @@ pub(super) fn of_run(plan: &Plan, run: &Run) -> Keeps {
         add_node(&mut keeps, plan, node, report.tree.as_ref());
         report.build.iter().for_each(|key| keeps.add_layer(key));
     }
+    keeps
+}
+
+/// Opam repositories that the store holds for a lock.
+pub(super) fn of_lock(store: &Store, lock: &Lock) -> Keeps {
+    let mut keeps = Keeps::default();
+    let trees = lock.repositories.iter().filter_map(|locked| TreeHash::from_hex(&locked.tree));
+    // Directories are where they are.
+    trees.filter(|tree| store.has_tree(tree)).for_each(|tree| keeps.add_tree(&tree));
     keeps
 }
 
@@ -258,6 +275,9 @@ fn of_universe(store: &Arc<Store>, universe: &Path, wanted: Option<&str>) -> Res
         of_node.add_layer(&fact.build);
         keeps.add_all(&of_node);
         to_look_at.extend(plan.derivation(node).needs());
+    }
+    if wanted.is_none() {
+        keeps.add_all(&of_lock(store, &loaded.lock));
     }
     Ok(keeps)
 }

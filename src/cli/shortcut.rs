@@ -71,7 +71,8 @@ pub(super) fn run(
         }
     }
     let mut keeps = roots::of_table(&table);
-    keeps.add_all(&command.root.archives(&memo.made.universe));
+    let beside = command.root.beside(&memo.made.universe, &keeps);
+    keeps.add_all(&beside);
     command.root.register(roots::Made {
         universe: &memo.made.universe,
         site: memo.made.site.as_ref().map(|(_, target)| target.as_path()),

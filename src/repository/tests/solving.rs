@@ -104,7 +104,7 @@ fn the_answer_depends_on_the_files_alone() {
             });
             let needs: Vec<String> = needs.collect();
             let text = format!(
-                "depends: [{}]\nconflicts: [\"p{}\" {{= \"3\"}}]",
+                "depends: [{}]\nconflicts: [\"p{}\" {{= \"1\"}}]",
                 needs.join(" "),
                 (number + 5) % NAMES
             );
