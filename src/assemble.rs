@@ -12,6 +12,7 @@
 
 mod case;
 mod index;
+mod interfaces;
 pub mod join;
 mod primitives;
 
@@ -62,6 +63,12 @@ pub enum AssembleError {
     /// A `dynamic_cmis.json` of a layer that cannot be read.
     #[error("`{path}` of {package}: {source}")]
     DynamicCmis { package: String, path: String, source: serde_json::Error },
+    /// A package that was compiled against another standard library than the worker's.
+    #[error(
+        "`{path}` of {package} was compiled with another OCaml than the worker, or with other settings of \
+         `configure`: the toplevel would refuse it"
+    )]
+    OtherCompiler { package: String, path: String },
     /// The tools layer has no worker.
     #[error("the tools layer has no `{0}`")]
     Tools(&'static str),
@@ -179,6 +186,7 @@ pub fn assemble(parts: &Parts<'_>, staging: &Staging) -> Result<Site, AssembleEr
     }
     let compiler = place_tools(parts, staging, &mut tree)?;
     let placed = place_members(parts, staging)?;
+    interfaces::check(parts.tools, &placed, staging)?;
     let mut clashes = Vec::new();
     for one in &placed {
         let lib = published_lib(one, staging)?;

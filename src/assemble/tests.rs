@@ -4,7 +4,7 @@ use super::*;
 use crate::jtw::{LibraryRecord, fixture::Fixture, tools_layer};
 
 /// A layer with one library in `lib/<name>`.
-fn layer(fixture: &Fixture, name: &str, library: LibraryRecord) -> Tree {
+pub(super) fn layer(fixture: &Fixture, name: &str, library: LibraryRecord) -> Tree {
     let cmis = r#"{"dcs_url":"lib/x/","dcs_toplevel_modules":["A"],"dcs_file_prefixes":[]}"#;
     let files = [("META", name), ("a.cmi", "interface"), ("a.cma.js", "code"), (DYNAMIC_CMIS, cmis)];
     let record = LayerRecord {
@@ -26,7 +26,7 @@ fn layer(fixture: &Fixture, name: &str, library: LibraryRecord) -> Tree {
     tree
 }
 
-fn library(name: &str, requires: &[&str], provides: &[&str], missing: &[&str]) -> LibraryRecord {
+pub(super) fn library(name: &str, requires: &[&str], provides: &[&str], missing: &[&str]) -> LibraryRecord {
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     LibraryRecord {
         name: name.to_owned(),
@@ -45,18 +45,26 @@ fn tools(fixture: &Fixture) -> Tree {
     tools_layer(worker, js, &stdlib, "5.4.1", &fixture.staging).unwrap()
 }
 
-fn member<'a>(name: &'a str, layer: &'a Tree, is_target: bool) -> Member<'a> {
+pub(super) fn member<'a>(name: &'a str, layer: &'a Tree, is_target: bool) -> Member<'a> {
     Member { name, version: "1", description: "for tests", layer, is_target }
 }
 
 fn assembled(fixture: &Fixture, members: &[Member<'_>]) -> Result<Site, AssembleError> {
-    let (tools, page) = (tools(fixture), fixture.tree(&[("index.html", "<!doctype html>")]));
+    assembled_with(fixture, &tools(fixture), members)
+}
+
+pub(super) fn assembled_with(
+    fixture: &Fixture,
+    tools: &Tree,
+    members: &[Member<'_>],
+) -> Result<Site, AssembleError> {
+    let page = fixture.tree(&[("index.html", "<!doctype html>")]);
     let effects = Effects::Disabled;
     let parts = Parts {
         name: "demo",
         compiler_version: "5.4.1",
         effects,
-        tools: &tools,
+        tools,
         members,
         page: &page,
         is_part: false,
