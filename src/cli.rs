@@ -69,14 +69,14 @@ pub enum Verb {
     /// Choose anew what the lock pins: the packages of the bases, and package versions.
     #[command(after_help = "Example: jtwbuild update universe.toml")]
     Update(Update),
-    /// Build a list of packages of opam repositories, each by itself, and say how each ended.
+    /// Build opam packages, each by itself, and say how each ended.
     ///
     /// Takes day10's options. What is asked for is written down as a universe file below the store.
     #[command(
         after_help = "Example: jtwbuild batch --opam-repository ../opam-repository --with-jtw --jtw-output site @packages.json"
     )]
     Batch(Batch),
-    /// Build one package of opam repositories, or those of a file, and say how it ended.
+    /// Build one opam package, and say how it ended.
     #[command(after_help = "Example: jtwbuild health-check --opam-repository ../opam-repository fmt.0.9.0")]
     HealthCheck(HealthCheck),
     /// Say why a package cannot be had in a universe.
@@ -182,7 +182,7 @@ pub struct Update {
 pub struct BatchOptions {
     /// An opam repository: a directory, an archive or the URL of a git repository. May be given
     /// several times, or as a comma list; the first one that has a version counts.
-    #[arg(long, value_name = "PLACE", env = "JTWBUILD_OPAM_REPOSITORY")]
+    #[arg(long, value_name = "PLACE", env = "JTWBUILD_OPAM_REPOSITORY", hide_env_values = true)]
     pub opam_repository: Vec<String>,
     /// The compiler. `ocaml.VERSION` is the base's own compiler if it has that version.
     #[arg(long, value_name = "NAME.VERSION", default_value = "ocaml.5.4.1")]
