@@ -217,6 +217,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     (
         "SystemTime",
         &[
+            "src/cli/batch.rs",
             "src/cli/load.rs",
             "src/cli/load/libraries.rs",
             "src/cli/load/opam.rs",

@@ -28,22 +28,25 @@ pub(super) fn batch(global: &Global, verb: &Batch) -> Result<ExitCode, Trouble> 
     let question = Question {
         options: &verb.options,
         packages: read_packages(&verb.packages)?,
-        site: verb.with_jtw.then(|| verb.jtw_output.as_deref()),
+        has_site: verb.with_jtw,
+        output: verb.jtw_output.as_deref(),
     };
     run(global, &question)
 }
 
 /// `jtwbuild health-check`
 pub(super) fn health_check(global: &Global, verb: &HealthCheck) -> Result<ExitCode, Trouble> {
-    let site = verb.with_jtw.then_some(None);
-    run(global, &Question { options: &verb.options, packages: read_packages(&verb.package)?, site })
+    let packages = read_packages(&verb.package)?;
+    run(global, &Question { options: &verb.options, packages, has_site: verb.with_jtw, output: None })
 }
 
 struct Question<'a> {
     options: &'a super::BatchOptions,
     packages: Vec<String>,
-    /// Whether browser artifacts are made, and where they go.
-    site: Option<Option<&'a Path>>,
+    /// Whether browser artifacts are made.
+    has_site: bool,
+    /// Where they go.
+    output: Option<&'a Path>,
 }
 
 fn run(global: &Global, question: &Question<'_>) -> Result<ExitCode, Trouble> {
@@ -56,7 +59,6 @@ fn run(global: &Global, question: &Question<'_>) -> Result<ExitCode, Trouble> {
     disk::make_directories(&directory)?;
     let universe = directory.join("universe.toml");
     disk::replace(&universe, text.as_bytes())?;
-    let site = question.site.flatten().map(Path::to_owned);
     let verb = Realise {
         universe: UniverseArguments {
             universe: universe.clone(),
@@ -64,7 +66,7 @@ fn run(global: &Global, question: &Question<'_>) -> Result<ExitCode, Trouble> {
             locked: false,
             offline: options.offline,
         },
-        output: Some(site.unwrap_or_else(|| directory.join("site"))),
+        output: Some(question.output.map_or_else(|| directory.join("site"), Path::to_owned)),
         jobs: options.fork,
         retry_failed: options.retry_failed,
         retry: 0,
@@ -107,7 +109,7 @@ impl Question<'_> {
         let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
         let mut text = String::from("# Written by `jtwbuild batch`.\nname = \"batch\"\nsolve = \"each\"\n");
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "compiler = {}\nsite = {}", quoted(compiler), self.site.is_some());
+        let _ = writeln!(text, "compiler = {}\nsite = {}", quoted(compiler), self.has_site);
         let _ = writeln!(text, "packages = [");
         for package in &self.packages {
             let _ = writeln!(text, "  {},", quoted(package));
