@@ -117,7 +117,7 @@ fn some_version(index: &jtwbuild::package::index::Index) -> (PackageName, Versio
 fn timed(run: impl FnOnce()) -> [Duration; 2] {
     let (begun, cpu_begun) = (Instant::now(), cpu());
     run();
-    [begun.elapsed(), cpu() - cpu_begun]
+    [begun.elapsed(), cpu().saturating_sub(cpu_begun)]
 }
 
 fn cpu() -> Duration {

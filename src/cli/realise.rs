@@ -171,7 +171,7 @@ pub(super) fn whole_way(command: &Command<'_>, sandbox: AnySandbox) -> Result<Wh
     let tree = site.tree(&run, store, &pins)?;
     let mut keeps = roots::of_run(&plan, &run);
     tree.iter().for_each(|tree| keeps.add_tree(tree));
-    keeps.add_all(&roots::of_lock(&store, &loaded.lock));
+    keeps.add_all(&roots::of_lock(store, &loaded.lock));
     root.register(roots::Made {
         universe: loaded.universe.name.as_str(),
         site: site.is_some().then_some(target.as_path()),

@@ -72,7 +72,7 @@ impl<'a> CommandRoot<'a> {
         trees.retain(|tree| {
             !known.contains(tree) && repository::is_packed(self.store, &TreeHash::from_bytes(*tree))
         });
-        Keeps { archives, trees, ..Keeps::default() }
+        Keeps { trees, archives, ..Keeps::default() }
     }
 
     /// Leaves the root. That it cannot be left is told, and is no failure.
