@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::Loaded;
 use crate::cli::trouble::Trouble;
-use crate::fetch::debian::{self, Suite};
+use crate::fetch::debian::{self, DebianError, Suite};
 use crate::lock::{Lock, LockedBase, LockedRepository};
 use crate::name::RecipeName;
 use crate::opam::Platform;
@@ -127,6 +127,7 @@ impl Loaded {
         let Some(of) = self.lock.bases.get(&base).cloned() else { return Ok(()) };
         let recipe = BaseRecipe::load(&self.recipes, &base)?.recipe;
         let mut suite = None;
+        let mut lacking = BTreeSet::new();
         for (name, packages) in &wanted {
             let asked = format!("{}+{}", of.asked, packages.join("+"));
             if let Some(known) =
@@ -144,7 +145,19 @@ impl Loaded {
                     suite.insert(Suite::open(&self.fetcher, &of.suite, components, arch, now, &stop)?)
                 }
             };
-            let resolution = suite.extension(&of.packages, packages)?;
+            // What the suite lacks is told, and left to the package that asks for it: it finds out.
+            let mut had = packages.clone();
+            let resolution = loop {
+                match suite.extension(&of.packages, &had) {
+                    Err(DebianError::Unknown { name, .. } | DebianError::Unsatisfiable { package: name, .. })
+                        if had.contains(&name) =>
+                    {
+                        had.retain(|package| *package != name);
+                        lacking.insert(name);
+                    }
+                    other => break other?,
+                }
+            };
             let locked = LockedBase {
                 suite: of.suite.clone(),
                 asked,
@@ -153,6 +166,9 @@ impl Loaded {
             };
             self.lock.bases.insert(name.clone(), locked);
         }
+        self.told.extend(lacking.iter().map(|name| {
+            format!("a package asks for the distribution's `{name}`, which {} does not have", of.suite)
+        }));
         Ok(())
     }
 }
