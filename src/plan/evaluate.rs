@@ -117,6 +117,9 @@ impl Planner<'_> {
         if pinned.is_empty() {
             return Ok(None);
         }
+        if let Some(known) = self.plan.find(&format!("{}/{name}", Kind::Base)) {
+            return Ok(Some(known));
+        }
         let recipe = BaseRecipe::load(self.evaluation.recipes, base)?.recipe;
         let kind = BaseKindRecipe::load(self.evaluation.recipes)?;
         let action = Action::Base(derivation::Base {

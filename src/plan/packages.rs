@@ -28,21 +28,18 @@ pub(super) fn plan(planner: &mut Planner<'_>) -> Result<(), PlanError> {
     }
     let solution = planner.evaluation.solution;
     let layers = plan_builds(planner)?;
-    let has_site = planner.evaluation.universe.has_site;
-    let tools = if has_site { Some(plan_tools(planner)?) } else { None };
-    for target in &solution.targets {
-        let assembly = match tools {
-            Some(tools) => Some(plan_assembly(planner, target, tools, &layers)?),
-            None => None,
-        };
-        if let (Some(name), Some(root)) = (&target.name, target.roots.last()) {
-            let jtw = planner.plan.find(&format!("{}/{name}", Kind::Jtw));
-            let build = layers.get(root).copied();
-            // Of namesakes the one that is made of this very build.
-            let jtw = jtw.filter(|jtw| planner.plan.derivation(*jtw).needs().any(|need| Some(need) == build));
-            planner.plan.goals.push(Goal { name: name.clone(), build, jtw, assembly });
-        }
+    if !planner.evaluation.universe.has_site {
+        add_goals(planner, &layers, &HashMap::new(), &[]);
+        return Ok(());
     }
+    let tools = plan_tools(planner)?;
+    let mut sites = Sites::new(planner, tools, &layers)?;
+    let mut assemblies = Vec::with_capacity(solution.targets.len());
+    for target in &solution.targets {
+        assemblies.push(sites.plan_assembly(planner, target)?);
+    }
+    let jtw = sites.jtw;
+    add_goals(planner, &layers, &jtw, &assemblies);
     Ok(())
 }
 
@@ -139,85 +136,119 @@ fn plan_tools(planner: &mut Planner<'_>) -> Result<NodeId, PlanError> {
     Ok(planner.plan.add(Derivation::new(Kind::JtwTools, name.into(), &action, slots.0)))
 }
 
-fn plan_assembly(
-    planner: &mut Planner<'_>,
-    target: &Target,
+/// What all assemblies have in common.
+struct Sites<'l> {
+    base: PlannedBase,
+    prefix: String,
+    recipe: Loaded<JtwRecipe>,
     tools: NodeId,
-    layers: &HashMap<PackageId, NodeId>,
-) -> Result<NodeId, PlanError> {
-    let (universe, solution) = (planner.evaluation.universe, planner.evaluation.solution);
-    let base = library_base(planner)?;
-    let build = BuildRecipe::load(planner.evaluation.recipes)?;
-    let jtw = JtwRecipe::load(planner.evaluation.recipes)?;
-    let mut slots = Slots::default();
-    let mut members = Vec::new();
-    for id in solution.offered(target) {
-        let Some(layer) = layers.get(&id) else { continue };
-        let package = &solution.packages[id];
-        let node = plan_jtw(planner, &jtw, &base, (id, *layer), layers, &build)?;
-        members.push(AssemblyPackage {
-            name: package.name().to_string(),
-            version: package.version().to_string(),
-            description: package.description().to_owned(),
-            jtw: slots.bind(Input::Node(node)),
-            asked_for: target.roots.contains(&id),
-        });
-    }
-    AssemblyRecipe::load(planner.evaluation.recipes)?;
-    // A part of a site has no page of its own.
-    let page = planner.evaluation.page.filter(|_| target.name.is_none());
-    let page = page.map(|page| slots.bind(Input::Tree(page)));
-    let name = target.name.as_deref().unwrap_or(universe.name.as_str());
-    let action = Action::Assembly(derivation::Assembly {
-        universe: name.to_owned(),
-        compiler: base.facts.get("ocaml-version").cloned().unwrap_or_default(),
-        effects: universe.effects,
-        tools: slots.bind(Input::Node(tools)),
-        packages: members,
-        page,
-        is_part: target.name.is_some(),
-        revision: ASSEMBLY_REVISION,
-    });
-    Ok(planner.plan.add(Derivation::new(Kind::Assembly, name.into(), &action, slots.0)))
+    layers: &'l HashMap<PackageId, NodeId>,
+    /// Browser layers that are planned: several targets may offer one build.
+    jtw: HashMap<PackageId, NodeId>,
 }
 
-fn plan_jtw(
+impl<'l> Sites<'l> {
+    fn new(
+        planner: &mut Planner<'_>,
+        tools: NodeId,
+        layers: &'l HashMap<PackageId, NodeId>,
+    ) -> Result<Self, PlanError> {
+        let recipes = planner.evaluation.recipes;
+        AssemblyRecipe::load(recipes)?;
+        let prefix = BuildRecipe::load(recipes)?.recipe.prefix.to_string();
+        let base = library_base(planner)?;
+        Ok(Self { base, prefix, recipe: JtwRecipe::load(recipes)?, tools, layers, jtw: HashMap::new() })
+    }
+
+    fn plan_assembly(&mut self, planner: &mut Planner<'_>, target: &Target) -> Result<NodeId, PlanError> {
+        let (universe, solution) = (planner.evaluation.universe, planner.evaluation.solution);
+        let mut slots = Slots::default();
+        let mut members = Vec::new();
+        for id in solution.offered(target) {
+            let Some(node) = self.plan_jtw(planner, id)? else { continue };
+            let package = &solution.packages[id];
+            members.push(AssemblyPackage {
+                name: package.name().to_string(),
+                version: package.version().to_string(),
+                description: package.description().to_owned(),
+                jtw: slots.bind(Input::Node(node)),
+                asked_for: target.roots.contains(&id),
+            });
+        }
+        // A part of a site has no page of its own.
+        let page = planner.evaluation.page.filter(|_| target.name.is_none());
+        let page = page.map(|page| slots.bind(Input::Tree(page)));
+        let name = target.name.as_deref().unwrap_or(universe.name.as_str());
+        let action = Action::Assembly(derivation::Assembly {
+            universe: name.to_owned(),
+            compiler: self.base.facts.get("ocaml-version").cloned().unwrap_or_default(),
+            effects: universe.effects,
+            tools: slots.bind(Input::Node(self.tools)),
+            packages: members,
+            page,
+            is_part: target.name.is_some(),
+            revision: ASSEMBLY_REVISION,
+        });
+        Ok(planner.plan.add(Derivation::new(Kind::Assembly, name.into(), &action, slots.0)))
+    }
+
+    /// The browser layer of a package, if it has a layer.
+    fn plan_jtw(&mut self, planner: &mut Planner<'_>, id: PackageId) -> Result<Option<NodeId>, PlanError> {
+        if let Some(node) = self.jtw.get(&id) {
+            return Ok(Some(*node));
+        }
+        let Some(layer) = self.layers.get(&id) else { return Ok(None) };
+        let Loaded { recipe, file } = &self.recipe;
+        let (universe, solution) = (planner.evaluation.universe, planner.evaluation.solution);
+        let package = &solution.packages[id];
+        let mut bindings = Bindings::default();
+        bindings.set("name", package.name().as_str());
+        bindings.set("version", package.version().as_str());
+        bindings.set("prefix", self.prefix.as_str());
+        bindings.set("effects", universe.effects.as_str());
+        bindings.set_facts(&self.base.facts);
+        let mut slots = Slots::default();
+        let root = slots.layer("base", Input::Node(self.base.node));
+        let primitives = package.primitives_from.iter().filter_map(|from| {
+            let node = self.layers.get(from)?;
+            Some(slots.layer(&solution.packages[*from].full_name(), Input::Node(*node)))
+        });
+        let primitives = primitives.collect();
+        let action = Action::Jtw(derivation::Jtw {
+            package: package.name().to_string(),
+            version: package.version().to_string(),
+            base: root,
+            layer: slots.bind(Input::Node(*layer)),
+            prefix: self.prefix.clone(),
+            primitives,
+            command: bound(recipe.command.expand(&bindings), file)?,
+            effects: universe.effects,
+            env: bound(recipe.env.expand(&bindings), file)?,
+            limits: recipe.limits,
+            revision: JTW_REVISION,
+        });
+        let name = package.full_name().into();
+        let node = planner.plan.add(Derivation::new(Kind::Jtw, name, &action, slots.0));
+        self.jtw.insert(id, node);
+        Ok(Some(node))
+    }
+}
+
+/// Remembers which nodes matter for each package that was asked for by itself.
+fn add_goals(
     planner: &mut Planner<'_>,
-    Loaded { recipe, file }: &Loaded<JtwRecipe>,
-    base: &PlannedBase,
-    (id, layer): (PackageId, NodeId),
     layers: &HashMap<PackageId, NodeId>,
-    build: &Loaded<BuildRecipe>,
-) -> Result<NodeId, PlanError> {
-    let (universe, solution) = (planner.evaluation.universe, planner.evaluation.solution);
-    let package = &solution.packages[id];
-    let prefix = build.recipe.prefix.as_str();
-    let mut bindings = Bindings::default();
-    bindings.set("name", package.name().as_str());
-    bindings.set("version", package.version().as_str());
-    bindings.set("prefix", prefix);
-    bindings.set("effects", universe.effects.as_str());
-    bindings.set_facts(&base.facts);
-    let mut slots = Slots::default();
-    let root = slots.layer("base", Input::Node(base.node));
-    let primitives = package.primitives_from.iter().filter_map(|from| {
-        let node = layers.get(from)?;
-        Some(slots.layer(&solution.packages[*from].full_name(), Input::Node(*node)))
-    });
-    let primitives = primitives.collect();
-    let action = Action::Jtw(derivation::Jtw {
-        package: package.name().to_string(),
-        version: package.version().to_string(),
-        base: root,
-        layer: slots.bind(Input::Node(layer)),
-        prefix: prefix.to_owned(),
-        primitives,
-        command: bound(recipe.command.expand(&bindings), file)?,
-        effects: universe.effects,
-        env: bound(recipe.env.expand(&bindings), file)?,
-        limits: recipe.limits,
-        revision: JTW_REVISION,
-    });
-    let name = package.full_name().into();
-    Ok(planner.plan.add(Derivation::new(Kind::Jtw, name, &action, slots.0)))
+    jtw: &HashMap<PackageId, NodeId>,
+    assemblies: &[NodeId],
+) {
+    for (at, target) in planner.evaluation.solution.targets.iter().enumerate() {
+        if let (Some(name), Some(root)) = (&target.name, target.roots.last()) {
+            planner.plan.goals.push(Goal {
+                name: name.clone(),
+                build: layers.get(root).copied(),
+                jtw: jtw.get(root).copied(),
+                assembly: assemblies.get(at).copied(),
+            });
+        }
+    }
 }

@@ -149,9 +149,9 @@ impl Loaded {
             let mut had = packages.clone();
             let resolution = loop {
                 match suite.extension(&of.packages, &had) {
-                    Err(DebianError::Unknown { name, .. } | DebianError::Unsatisfiable { package: name, .. })
-                        if had.contains(&name) =>
-                    {
+                    Err(
+                        DebianError::Unknown { name, .. } | DebianError::Unsatisfiable { package: name, .. },
+                    ) if had.contains(&name) => {
                         had.retain(|package| *package != name);
                         lacking.insert(name);
                     }
