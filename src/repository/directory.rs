@@ -275,3 +275,23 @@ fn is_settled(look: &Look, since: SystemTime) -> bool {
     let (Ok(seconds), Ok(nanos)) = (seconds, u32::try_from(look[3])) else { return false };
     UNIX_EPOCH + Duration::new(seconds, nanos) + GRAIN < since
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_since_the_reading_began_tells_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let before = now();
+        let package = directory.path().join("packages/a/a.1");
+        fs::create_dir_all(&package).unwrap();
+        fs::write(package.join("opam"), "opam-version: \"2.0\"").unwrap();
+        let reading = read(directory.path()).unwrap();
+        assert_eq!(reading.looks(before), None);
+        let looks = reading.looks(before + Duration::from_secs(3600)).expect("an hour later it does");
+        let directories: Vec<String> = reading.directories.iter().map(|(path, _)| path.clone()).collect();
+        let table = Table::of(&reading.content.members);
+        assert_eq!(super::looks(directory.path(), &directories, &table), Some(looks));
+    }
+}
