@@ -126,45 +126,40 @@ impl Loaded {
         }
         let Some(of) = self.lock.bases.get(&base).cloned() else { return Ok(()) };
         let recipe = BaseRecipe::load(&self.recipes, &base)?.recipe;
-        let mut suite = None;
-        let mut lacking = BTreeSet::new();
-        for (name, packages) in &wanted {
+        let mut missing = Vec::new();
+        for (name, packages) in wanted {
             let asked = format!("{}+{}", of.asked, packages.join("+"));
-            if let Some(known) =
-                known.get(name).filter(|known| known.suite == of.suite && known.asked == asked)
-            {
-                self.lock.bases.insert(name.clone(), known.clone());
-                continue;
+            let is_it = |known: &&LockedBase| known.suite == of.suite && known.asked == asked;
+            match known.get(&name).filter(is_it) {
+                Some(known) => drop(self.lock.bases.insert(name, known.clone())),
+                None => missing.push((name, packages, asked)),
             }
-            let suite = match &suite {
-                Some(suite) => suite,
-                None => {
-                    let (components, arch) = (&recipe.components, debian::architecture());
-                    let stop = AtomicBool::new(false);
-                    let now = SystemTime::now();
-                    suite.insert(Suite::open(&self.fetcher, &of.suite, components, arch, now, &stop)?)
-                }
-            };
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let (components, arch) = (&recipe.components, debian::architecture());
+        let (now, stop) = (SystemTime::now(), AtomicBool::new(false));
+        let suite = Suite::open(&self.fetcher, &of.suite, components, arch, now, &stop)?;
+        // Reading the suite takes longer than everything that is asked of it.
+        let index = suite.index();
+        let mut lacking = BTreeSet::new();
+        for (name, mut packages, asked) in missing {
             // What the suite lacks is told, and left to the package that asks for it: it finds out.
-            let mut had = packages.clone();
-            let resolution = loop {
-                match suite.extension(&of.packages, &had) {
+            let debs = loop {
+                match index.extension(&of.packages, &packages) {
                     Err(
                         DebianError::Unknown { name, .. } | DebianError::Unsatisfiable { package: name, .. },
-                    ) if had.contains(&name) => {
-                        had.retain(|package| *package != name);
+                    ) if packages.contains(&name) => {
+                        packages.retain(|package| *package != name);
                         lacking.insert(name);
                     }
                     other => break other?,
                 }
             };
-            let locked = LockedBase {
-                suite: of.suite.clone(),
-                asked,
-                release_date: resolution.date,
-                packages: resolution.debs,
-            };
-            self.lock.bases.insert(name.clone(), locked);
+            let release_date = suite.date.clone();
+            let locked = LockedBase { suite: of.suite.clone(), asked, release_date, packages: debs };
+            self.lock.bases.insert(name, locked);
         }
         self.told.extend(lacking.iter().map(|name| {
             format!("a package asks for the distribution's `{name}`, which {} does not have", of.suite)

@@ -62,12 +62,6 @@ impl Suite {
         Ok(self.resolution(self.index().closure(packages, without)?))
     }
 
-    /// What has to be unpacked over a base that has `present` so that `packages` are there, too; see
-    /// [`Index::extension`].
-    pub fn extension(&self, present: &[PinnedDeb], packages: &[String]) -> Result<Resolution, DebianError> {
-        Ok(self.resolution(self.index().extension(present, packages)?))
-    }
-
     fn resolution(&self, debs: Vec<PinnedDeb>) -> Resolution {
         let (date, signer, notices) = (self.date.clone(), self.signer.clone(), self.notices.clone());
         Resolution { debs, date, signer, notices }
