@@ -13,6 +13,8 @@
 //! - what is asked for by name is first resolved to a commit's id, and only that id is fetched. Git
 //!   checks that the objects have the hashes that name them.
 
+mod error;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
@@ -22,7 +24,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use thiserror::Error;
+pub use self::error::GitError;
 
 use crate::store::{Store, StoreError, disk};
 
@@ -77,46 +79,6 @@ const FETCH: Duration = Duration::from_secs(3600);
 const MAX_FETCHED: u64 = 4 << 30;
 /// Bytes of git's words that messages show.
 const MAX_SAID: usize = 1500;
-
-/// Why git did not give what was wanted.
-#[derive(Debug, Error)]
-pub enum GitError {
-    /// There is no such program.
-    #[error("the program `git` is needed for `{url}`, and was not found")]
-    Missing { url: String },
-    #[error("`{url}` could not be reached: {said}")]
-    Unreachable { url: String, said: String },
-    /// Something answers there, and it is not git.
-    #[error("`{url}` is not a git repository: {said}")]
-    NotGit { url: String, said: String },
-    #[error("`{url}` may not be read: {said}")]
-    Forbidden { url: String, said: String },
-    /// No branch or tag of that name, or no `HEAD`.
-    #[error("`{url}` has no branch or tag `{name}`")]
-    NoReference { url: String, name: String, like: Option<String> },
-    #[error("`{url}` has no commit {commit}: {said}")]
-    NoCommit { url: String, commit: String, said: String },
-    #[error("`{url}`: git took longer than {} s", .after.as_secs())]
-    TimeOut { url: String, after: Duration },
-    #[error("`{url}` sends more than {} MiB", MAX_FETCHED >> 20)]
-    TooLarge { url: String },
-    /// Git said or did something else.
-    #[error("`{url}`: git failed: {said}")]
-    Failed { url: String, said: String },
-    #[error("running git: {0}")]
-    Io(#[source] io::Error),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("it was stopped")]
-    Stopped,
-}
-
-impl GitError {
-    /// Whether trying again later may help.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::TimeOut { .. })
-    }
-}
 
 /// A branch, tag or nothing: the branch that `HEAD` names.
 pub type Wanted<'a> = Option<&'a str>;

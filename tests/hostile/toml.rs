@@ -141,7 +141,8 @@ fn values_of_the_wrong_form_are_refused_at_their_place() {
     }
     for (kind, text, codes) in [
         ("universe", "name = 1", "wrong-type"),
-        ("universe", "name = \"x\"\npackages = \"fmt\"", "wrong-type"),
+        ("universe", "name = \"x\"\npackages = 7", "wrong-type"),
+        ("universe", "name = \"x\"\npackages = \"fmt\"", "unknown-word"),
         ("universe", "name = \"x\"\nnode = 1", "wrong-type"),
         ("universe", "name = \"../x\"", "name"),
         ("universe", "name = \"x\"\npackages = [\"../fmt\"]\ncompiler = \"ocaml.5\"", "name"),
