@@ -288,7 +288,12 @@ impl Remote<'_> {
         });
         // Files, not pipes: nobody waits for the children of a git that was killed.
         command.stdout(create(&scratch.output)?).stderr(create(&errors)?);
-        let child = command.spawn().map_err(|error| match error.kind() {
+        #[cfg(test)]
+        let starting = disk::STARTING.write();
+        let child = command.spawn();
+        #[cfg(test)]
+        drop(starting);
+        let child = child.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => GitError::Missing { url: self.url.to_owned() },
             _ => GitError::Io(error),
         })?;

@@ -29,6 +29,8 @@ pub use self::file::{
     truncate, write_all,
 };
 pub use self::flush::{sync, sync_directory, sync_file_system};
+#[cfg(test)]
+pub use self::lock::STARTING;
 pub use self::lock::{
     LockFile, RangeLock, Sharing, free_space, lock, lock_named, open_lock, read_note, try_lock,
     try_lock_named, write_note,
