@@ -11,11 +11,13 @@ use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
 use self::report::Report;
+use super::arguments::batch::{Batch, BatchOptions, HealthCheck};
+use super::arguments::{Global, Realise, UniverseArguments};
 use super::load::open_store;
 use super::realise::{Command, memo_place, start_sandbox, whole_way};
 use super::roots::CommandRoot;
 use super::trouble::{Exit, Trouble};
-use super::{Batch, Global, HealthCheck, Realise, UniverseArguments, render, summary};
+use super::{render, summary};
 use crate::package::Requirement;
 use crate::store::disk;
 use crate::toml_reader::FromText;
@@ -41,7 +43,7 @@ pub(super) fn health_check(global: &Global, verb: &HealthCheck) -> Result<ExitCo
 }
 
 struct Question<'a> {
-    options: &'a super::BatchOptions,
+    options: &'a BatchOptions,
     packages: Vec<String>,
     /// Whether browser artifacts are made.
     has_site: bool,
@@ -75,7 +77,7 @@ fn run(global: &Global, question: &Question<'_>) -> Result<ExitCode, Trouble> {
         json: false,
     };
     if options.dry_run {
-        let plan = super::Plan { universe: verb.universe, json: false, dot: false };
+        let plan = super::arguments::Plan { universe: verb.universe, json: false, dot: false };
         return super::plan::run(global, &plan);
     }
     let place = memo_place(&store, &verb);

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use super::arguments::{Doctor, Global};
 use super::load::store_path;
+use super::render;
 use super::trouble::{Exit, Trouble};
-use super::{Doctor, Global, render};
 use crate::fetch::mirror::Mirror;
 use crate::sandbox::support::{Check, State, probe};
 use crate::store::Store;

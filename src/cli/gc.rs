@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::arguments::Global;
+use super::arguments::store::Gc;
 use super::load::open_store;
+use super::render;
 use super::trouble::{Exit, Trouble};
-use super::{Gc, Global, render};
 use crate::store::gc::{Event, Kind, Options, Removed, Report, RootReport, Total, collect};
 
 /// The object that `--json` prints.

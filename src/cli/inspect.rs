@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use super::arguments::inspect::{Log, Show};
+use super::arguments::{Global, UniverseArguments};
 use super::load::{Loaded, Pinning, open_store};
+use super::render;
 use super::trouble::{Exit, Trouble};
-use super::{Global, Log, Show, UniverseArguments, render};
 use crate::derivation::{BuildKey, Input, NodeId};
 use crate::diagnostic::did_you_mean;
 use crate::plan::Plan;

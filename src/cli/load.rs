@@ -11,8 +11,8 @@ use std::time::SystemTime;
 
 pub(super) use self::opam::Opened;
 use self::opam::impossible_lines;
+use super::arguments::{Global, UniverseArguments};
 use super::trouble::{Exit, Trouble};
-use super::{Global, UniverseArguments};
 use crate::derivation::{Input, Kind};
 use crate::diagnostic::did_you_mean;
 use crate::fetch::debian::catalogue::SUITES;

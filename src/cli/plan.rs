@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::arguments::{Global, Plan as Verb};
 use super::load::{Loaded, Pinning, open_store};
+use super::render;
 use super::trouble::Trouble;
-use super::{Global, Plan as Verb, render};
 use crate::derivation::{Input, Kind, NodeId};
 use crate::plan::Plan;
 use crate::store::Store;

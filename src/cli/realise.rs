@@ -12,11 +12,12 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::Serialize;
 
 use self::site::Site;
+use super::arguments::{Global, Realise};
 use super::load::{Loaded, Pinning, lock_path, open_store};
 use super::progress::{Display, Loudness};
 use super::roots::{self, CommandRoot};
 use super::trouble::{Exit, Trouble};
-use super::{Global, Realise, render, shortcut, sources, summary};
+use super::{render, shortcut, sources, summary};
 use crate::builder::machine::most_builders;
 use crate::builder::{AnySandbox, LocalBuilder};
 use crate::derivation::{BuildKey, Kind};

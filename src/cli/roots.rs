@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::arguments::store::{Roots, RootsAdd, RootsRemove, RootsVerb};
+use super::arguments::{Global, Realise, UniverseArguments};
 use super::inspect::by_name;
 use super::load::{Loaded, Pinning, open_store};
+use super::render;
 use super::trouble::{Exit, Trouble};
-use super::{Global, Realise, Roots, RootsAdd, RootsRemove, RootsVerb, UniverseArguments, render};
 use crate::assemble::MARKER;
 use crate::derivation::{Action, Input, Kind, NodeId};
 use crate::lock::Lock;

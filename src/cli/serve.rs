@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
+use super::arguments::{Global, Serve};
+use super::render;
 use super::trouble::{Exit, Trouble};
-use super::{Global, Serve, render};
 use crate::serve::{Limits, Server};
 
 pub(super) fn run(global: &Global, verb: &Serve) -> Result<ExitCode, Trouble> {

@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
+use super::arguments::{Global, Update};
 use super::load::{Loaded, Pinning, lock_path, open_store};
+use super::render;
 use super::trouble::Trouble;
-use super::{Global, Update, render};
 
 pub(super) fn run(global: &Global, verb: &Update) -> Result<ExitCode, Trouble> {
     let store = open_store(global)?;

@@ -13,10 +13,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use self::repair::Mended;
+use super::arguments::Global;
+use super::arguments::store::Verify;
 use super::load::open_store;
 use super::realise::{start_sandbox, stop_on_signals};
+use super::render;
 use super::trouble::{Exit, Trouble};
-use super::{Global, Verify, render};
 use crate::derivation::build_key;
 use crate::store::Store;
 use crate::store::verify::{Counters, Finding, Verified, Watch, verify};

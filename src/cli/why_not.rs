@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
+use super::arguments::Global;
+use super::arguments::inspect::WhyNot;
 use super::load::{Loaded, Opened, Pinning, open_store};
+use super::render;
 use super::trouble::{Exit, Trouble};
-use super::{Global, WhyNot, render};
 use crate::package::Requirement;
 use crate::package::index::Need;
 use crate::solve::opam::needs;

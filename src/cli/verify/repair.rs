@@ -7,11 +7,13 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::builder::{AnySandbox, LocalBuilder};
+use crate::cli::arguments::store::Verify;
+use crate::cli::arguments::{Global, UniverseArguments};
 use crate::cli::load::{Loaded, Pinning};
 use crate::cli::progress::Display;
 use crate::cli::realise::{loudness, processors, watched};
+use crate::cli::summary;
 use crate::cli::trouble::Trouble;
-use crate::cli::{Global, UniverseArguments, Verify, summary};
 use crate::derivation::{Action, NodeId};
 use crate::fetch::{Fetcher, Settings as FetchSettings};
 use crate::pins::Pins;
