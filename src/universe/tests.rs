@@ -68,7 +68,9 @@ fn everything_that_a_universe_can_say_is_read() {
     assert_eq!(universe.base.suite.as_deref(), Some("trixie"));
     assert_eq!(universe.base.mirror.as_deref(), Some("file:///srv/mirror"));
     assert_eq!(universe.base.expired_release, ExpiredRelease::Refuse);
-    assert!(matches!(universe.tools, Tools::Path { path, .. } if path == Path::new("../my-worker")));
+    assert!(
+        matches!(universe.tools.source, ToolsSource::Path { path, .. } if path == Path::new("../my-worker"))
+    );
     assert_eq!(universe.output.as_str(), "public/site");
 }
 
@@ -78,7 +80,7 @@ fn what_a_universe_leaves_out_has_a_default() {
     assert_eq!(universe.effects.as_str(), "disabled");
     assert_eq!(universe.base.recipe.as_str(), "ocaml");
     assert_eq!(universe.base.expired_release, ExpiredRelease::Warn);
-    assert_eq!(universe.tools, Tools::BuiltIn);
+    assert_eq!(universe.tools.source, ToolsSource::BuiltIn);
     assert_eq!(universe.output.as_str(), "site");
 }
 
