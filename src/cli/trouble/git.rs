@@ -101,6 +101,3 @@ fn of_git(error: &GitError, reference: &Reference) -> (Exit, &'static str, Strin
         _ => (Exit::Environment, "jtwbuild::git::failed", "try the same with `git ls-remote URL`".into()),
     }
 }
-
-#[cfg(test)]
-mod tests;
