@@ -35,7 +35,7 @@ impl LocalBuilder<'_> {
 
 /// What is wrong with a commit is a verdict; what is wrong with a server, or with the way to it, is not.
 fn failure(what: String, error: GitError) -> Failure {
-    match innermost(&error) {
+    let lost = match innermost(&error) {
         GitError::Stopped => return Failure::Cancelled,
         GitError::Store(error) => return machine_trouble(error),
         GitError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
@@ -48,11 +48,11 @@ fn failure(what: String, error: GitError) -> Failure {
             return Failure::Offline { what: format!("commit {commit} of {url}") };
         }
         GitError::Unusable { .. } | GitError::NoDirectory { .. } | GitError::TooMuch { .. } => {
-            return Failure::BadInput { what, reason: error.to_string() };
+            return Failure::BadInput { what, reason: of_content(&error) };
         }
-        _ => {}
-    }
-    let lost = matches!(innermost(&error), GitError::NoCommit { .. });
+        GitError::NoCommit { .. } => true,
+        _ => false,
+    };
     Failure::FetchFailed { what, tried: vec![error.to_string()], lost }
 }
 
@@ -61,5 +61,15 @@ fn innermost(error: &GitError) -> &GitError {
     match error {
         GitError::Submodule { source, .. } => innermost(source),
         error => error,
+    }
+}
+
+/// What is wrong with the content of a commit, which is named already.
+fn of_content(error: &GitError) -> String {
+    match error {
+        GitError::Unusable { path, why, .. } => format!("`{path}`: {why}"),
+        GitError::NoDirectory { path, .. } => format!("there is no directory `{path}`"),
+        GitError::TooMuch { what, most, .. } => format!("there are more than {most} {what}"),
+        error => error.to_string(),
     }
 }

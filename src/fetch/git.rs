@@ -32,7 +32,7 @@ pub use self::error::GitError;
 pub use self::export::{Export, Limits};
 pub use self::files::{GitFile, GitKind};
 
-use crate::store::{Store, StoreError, disk};
+use crate::store::{Store, disk};
 
 /// Protocols that git may speak.
 const PROTOCOLS: &str = "https:http:ssh:git:file";
@@ -374,8 +374,9 @@ struct Scratch<'a> {
 }
 
 impl<'a> Scratch<'a> {
-    fn new(store: &'a Store) -> Result<Self, StoreError> {
-        let directory = store.scratch_path("git")?;
+    fn new(store: &'a Store) -> Result<Self, GitError> {
+        // Git works from within it.
+        let directory = std::path::absolute(store.scratch_path("git")?).map_err(GitError::Io)?;
         disk::make_private_directory(&directory)?;
         Ok(Self { output: directory.join("output"), directory, store: std::marker::PhantomData })
     }

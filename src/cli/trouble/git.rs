@@ -44,7 +44,8 @@ fn problem(one: &Unanswered<'_>) -> (Exit, Problem) {
                 (GitError::NoReference { .. }, Reference::Head) => {
                     format!("`{url}` has no `HEAD` that could be followed")
                 }
-                (GitError::NoReference { .. }, _) => format!("`{url}` has no {reference}"),
+                (GitError::NoReference { name, .. }, Reference::Tag(_)) => format!("`{url}` has no tag `{name}`"),
+                (GitError::NoReference { name, .. }, _) => format!("`{url}` has no branch `{name}`"),
                 _ => error.to_string(),
             };
             let label = if is_of_name { "no such name there" } else { "this repository" };
@@ -53,7 +54,7 @@ fn problem(one: &Unanswered<'_>) -> (Exit, Problem) {
         Err("offline") => (
             Exit::Environment,
             "jtwbuild::git::offline",
-            format!("nobody knows which commit {reference} of `{url}` is: the lock has none, and the run is offline"),
+            format!("the lock has no commit for {reference} of `{url}`, and the run is offline"),
             "this repository",
             "run once without `--offline`, or name the commit: `rev = \"…\"`".to_owned(),
         ),

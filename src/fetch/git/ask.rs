@@ -48,7 +48,7 @@ impl Remote<'_> {
     fn ask(&self, questions: &[&Question]) -> Vec<(Question, Result<Commit, GitError>)> {
         let references: Vec<&Reference> = questions.iter().map(|question| &question.reference).collect();
         let names: Vec<Vec<String>> = references.iter().map(|reference| names(reference)).collect();
-        let result = Scratch::new(self.store).map_err(GitError::from).and_then(|scratch| {
+        let result = Scratch::new(self.store).and_then(|scratch| {
             let lines = self.ls_remote(&scratch, &names.concat())?;
             Ok((scratch, lines))
         });
