@@ -42,10 +42,11 @@ impl LocalBuilder<'_> {
         let name = |layer: &Layer<usize>| Layer { name: layer.name.clone(), tree: job.trees[layer.tree] };
         let own = Layer { name: job.derivation.name.to_string(), tree: job.trees[spec.layer] };
         let libraries = spec.primitives.iter().map(name).chain([own]).collect();
+        let root = std::iter::once(&spec.base).chain(&spec.extra).map(name).collect();
         let commands = analysis.commands.iter();
         let request = Request {
             mounts: vec![
-                Mount::Overlay { at: "/".into(), layers: vec![name(&spec.base)], capture: None },
+                Mount::Overlay { at: "/".into(), layers: root, capture: None },
                 Mount::Overlay { at: spec.prefix.clone(), layers: libraries, capture: None },
                 Mount::Overlay { at: OUT_DIRECTORY.into(), layers: Vec::new(), capture: Some(OUT.into()) },
             ],
