@@ -83,7 +83,10 @@ impl OpamReleases<'_> {
         }
         let Some(url) = url else { return Ok(None) };
         if url.src.text.starts_with("git+") {
-            return Ok(Some(OpamSource { source: PackageSource::Git(commit_of(&url.src, file)?), file_name }));
+            return Ok(Some(OpamSource {
+                source: PackageSource::Git(commit_of(&url.src, file)?),
+                file_name,
+            }));
         }
         let archive = SourceArchive { archive: self.archive(url, file)?, strip: None };
         Ok(Some(OpamSource { source: PackageSource::Archive(archive), file_name }))

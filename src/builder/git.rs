@@ -27,8 +27,7 @@ impl LocalBuilder<'_> {
         job.progress.advanced(job.node, "fetching", 0, None);
         let staging = self.stage()?;
         let what = format!("commit {} of {url}", commit.short());
-        let tree =
-            export.run(&staging, self.store, job.stop.flag()).map_err(|error| failure(what, error))?;
+        let tree = export.run(&staging, self.store, job.stop.flag()).map_err(|error| failure(what, error))?;
         publish(&staging, &tree)
     }
 }

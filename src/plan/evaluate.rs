@@ -139,12 +139,7 @@ impl Planner<'_> {
     }
 
     /// The node that gets the source of a package; `holds` says what an archive is.
-    pub fn source(
-        &mut self,
-        name: &str,
-        source: &PackageSource,
-        holds: Holds,
-    ) -> Result<NodeId, PlanError> {
+    pub fn source(&mut self, name: &str, source: &PackageSource, holds: Holds) -> Result<NodeId, PlanError> {
         match source {
             PackageSource::Archive(archive) => self.fixed_output(name, archive, holds),
             PackageSource::Git(source) => self.git(name, source),

@@ -61,7 +61,8 @@ fn plan_builds(planner: &mut Planner<'_>) -> Result<HashMap<PackageId, NodeId>, 
                 Provision::Built { source, build } => {
                     let base = library_base(planner)?;
                     let source = source.as_ref();
-                    let source = source.map(|source| planner.source(&package.full_name(), source, Holds::Archive));
+                    let source =
+                        source.map(|source| planner.source(&package.full_name(), source, Holds::Archive));
                     plan_build(planner, &recipe, &base, (id, own, build), source.transpose()?, &layers)?
                 }
             },

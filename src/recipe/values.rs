@@ -6,7 +6,9 @@ mod git;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub use self::git::{PackageSource, git_source, git_source_in, package_source, package_source_in, refuse_git_keys};
+pub use self::git::{
+    PackageSource, git_source, git_source_in, package_source, package_source_in, refuse_git_keys,
+};
 
 use crate::name::VariableName;
 use crate::recipe::template::{Bindings, Scope, Template, Unbound};

@@ -6,9 +6,7 @@ use std::path::Path;
 use crate::diagnostic::{Span, did_you_mean};
 use crate::name::{NodeName, RecipeName};
 use crate::path::RelativePath;
-use crate::recipe::values::{
-    SourceArchive, byte_size, git_source, seconds, source_archive, variable_name,
-};
+use crate::recipe::values::{SourceArchive, byte_size, git_source, seconds, source_archive, variable_name};
 use crate::source::git::GitSource;
 use crate::toml_reader::{Table, Value};
 use crate::universe::Problems;

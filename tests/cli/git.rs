@@ -64,10 +64,7 @@ fn a_push_to_a_followed_branch_rebuilds_what_it_changes_and_moves_the_lock() {
     let lock = std::fs::read_to_string(universe.path("universe.lock")).unwrap();
     let entry = lock.split("\n\n").find(|entry| entry.starts_with("[[git]]")).unwrap();
     let head = repo.git("rev-parse HEAD");
-    assert_eq!(
-        entry,
-        format!("[[git]]\nurl = \"{}\"\nbranch = \"main\"\ncommit = \"{head}\"", repo.url())
-    );
+    assert_eq!(entry, format!("[[git]]\nurl = \"{}\"\nbranch = \"main\"\ncommit = \"{head}\"", repo.url()));
     // A history that is written anew is followed like any other.
     repo.rewrite();
     let rewritten = universe.run("realise universe.toml --json").success();
@@ -79,7 +76,10 @@ fn a_run_without_changes_asks_the_server_once_and_a_plan_follows_too() {
     let Some((universe, repo)) = follow("") else { return };
     let server = FileServer::of(&repo.path.join(".git"));
     // A second source of the same repository.
-    let other = format!("[[node]]\nname = \"other\"\nscript = \"cp -r /src/* $out\"\nsource = {{ git = \"{}\" }}\n", server.url());
+    let other = format!(
+        "[[node]]\nname = \"other\"\nscript = \"cp -r /src/* $out\"\nsource = {{ git = \"{}\" }}\n",
+        server.url()
+    );
     let first = nodes(&format!("git = \"{}\", branch = \"main\", subdir = \"part\"", server.url()));
     universe.write("universe.toml", &(first + &other));
     universe.run("realise universe.toml").success();
@@ -245,4 +245,31 @@ fn without_words_of_git(text: &str) -> String {
         }
     }
     kept
+}
+
+#[test]
+fn a_package_recipe_can_follow_a_branch() {
+    let universe = TestUniverse::planned(
+        "name = \"x\"\ncompiler = \"ocaml.5.4.1\"\npackages = [\"mine\"]\nsite = false\n",
+    );
+    let repo = Repo::new(universe.path("repo"));
+    let commit = repo.commit();
+    let recipe = |more: &str| {
+        let source = format!("[source]\ngit = \"{}\"\n{more}", repo.url());
+        let recipe =
+            format!("description = \"d\"\ndepends = [\"ocaml\"]\n{source}\n[build]\nsystem = \"none\"\n");
+        universe.write("recipes/packages/mine/1.toml", &recipe);
+    };
+    recipe("branch = \"main\"");
+    let followed = universe.run("plan universe.toml --json").success();
+    recipe(&format!("rev = \"{commit}\""));
+    // A branch is the commit that it stands for, and nothing else of it is in the plan.
+    assert_eq!(universe.run("plan universe.toml --json").success().stdout, followed.stdout);
+    assert!(followed.stdout.contains("\"source/mine.1\""), "{followed}");
+    repo.commit_file("a", "");
+    recipe("branch = \"main\"");
+    assert_ne!(universe.run("plan universe.toml --json").success().stdout, followed.stdout);
+    recipe("branch = \"nothing\"");
+    let refused = universe.run("plan universe.toml");
+    assert!(refused.stderr.contains("[recipes/packages/mine/1.toml:5:10]"), "{refused}");
 }

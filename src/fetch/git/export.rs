@@ -206,13 +206,15 @@ impl Exporter<'_> {
         part: &Part<'_>,
         entries: &[(Entry<'_>, &[u8])],
     ) -> Result<(), GitError> {
-        if let Some((_, path)) = entries.iter().find(|(entry, _)| entry.place.names().iter().any(is_gits_own)) {
+        if let Some((_, path)) = entries.iter().find(|(entry, _)| entry.place.names().iter().any(is_gits_own))
+        {
             let why = "a file with a name of git's own could change what git does, where it is unpacked";
             return Err(part.unusable(path, why.into()));
         }
         let mut blobs = remote.blobs(scratch, entries.iter().map(|(entry, _)| entry.id))?;
         for (entry, path) in entries {
-            let node = blobs.next(entry.id, remote, |from, size| self.node(part, (entry, path), from, size))?;
+            let node =
+                blobs.next(entry.id, remote, |from, size| self.node(part, (entry, path), from, size))?;
             self.tree.insert(&entry.place, node).map_err(|error| part.unusable(path, error.to_string()))?;
         }
         Ok(())
@@ -244,10 +246,9 @@ impl Exporter<'_> {
                 Ok(Node::File(self.staging.add_bytes(&bytes, executable)?))
             }
             EntryKind::File { executable } => Ok(Node::File(self.staging.add(from, executable)?)),
-            EntryKind::Submodule => Err(GitError::Failed {
-                url: part.url.to_string(),
-                said: "a submodule is no blob".into(),
-            }),
+            EntryKind::Submodule => {
+                Err(GitError::Failed { url: part.url.to_string(), said: "a submodule is no blob".into() })
+            }
         }
     }
 

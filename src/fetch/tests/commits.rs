@@ -118,8 +118,7 @@ fn submodules_are_taken_at_the_commits_that_are_pinned() {
     top.add_submodule("lib/middle", "../group/middle", &middle_commit);
     let (url, commit) = (top.url(), top.commit_index());
     let tree = scene.whole(&url, &commit).unwrap();
-    let middle_files =
-        ["lib/middle/.gitmodules", "lib/middle/own", "lib/middle/vendor/inner/deep/file"];
+    let middle_files = ["lib/middle/.gitmodules", "lib/middle/own", "lib/middle/vendor/inner/deep/file"];
     assert_eq!(paths(&tree), [&[".gitmodules", "file"][..], &middle_files].concat());
     let hash = scene.store.tree_path(&tree.hash()).join("lib/middle/vendor/inner/deep/file");
     assert_eq!(fs::read(hash).unwrap(), b"pinned");
@@ -194,7 +193,8 @@ fn pointers_of_lfs_and_names_of_gits_own_are_refused() {
     assert!(error.to_string().contains("`assets/picture.png` in commit"), "{error}");
     assert!(error.to_string().contains("a pointer of Git LFS"), "{error}");
     scene.take(&export(&url, &commit, &at("src"))).expect("where it is not, it is no matter");
-    for (directory, file) in [(".git", "config"), (".GIT", "hooks"), ("a", ".Git"), ("..", "x"), ("a", "..")] {
+    for (directory, file) in [(".git", "config"), (".GIT", "hooks"), ("a", ".Git"), ("..", "x"), ("a", "..")]
+    {
         let commit = repo.commit_of_names(directory, file);
         let error = scene.whole(&url, &commit).unwrap_err();
         assert!(matches!(error, GitError::Unusable { .. }), "{directory}/{file}: {error}");
@@ -319,7 +319,8 @@ fn all_names_of_a_server_are_asked_for_at_once() {
     let failed: Vec<_> = answers.iter().filter(|(_, answer)| answer.is_err()).collect();
     assert!(matches!(failed[..], [(one, Err(GitError::Unreachable { .. }))] if one.url == nobody));
     // Names that are not there.
-    let missing = [question(&url, Reference::Branch("mian".into())), question(&url, Reference::Tag("main".into()))];
+    let missing =
+        [question(&url, Reference::Branch("mian".into())), question(&url, Reference::Tag("main".into()))];
     for (_, answer) in ask(&scene.store, &missing, &stop) {
         let Err(GitError::NoReference { name, like, .. }) = answer else { panic!("{answer:?}") };
         assert_eq!(like.as_deref(), (name == "mian").then_some("main"));

@@ -72,7 +72,10 @@ impl Repo {
     /// Adds another repository at `path`, as `.gitmodules` names it.
     pub(crate) fn add_submodule(&self, path: &str, url: &str, commit: &Commit) {
         let known = fs::read_to_string(self.path.join(".gitmodules")).unwrap_or_default();
-        self.write(".gitmodules", &format!("{known}[submodule \"{path}\"]\n\tpath = {path}\n\turl = {url}\n"));
+        self.write(
+            ".gitmodules",
+            &format!("{known}[submodule \"{path}\"]\n\tpath = {path}\n\turl = {url}\n"),
+        );
         self.git(&["add", ".gitmodules"]);
         self.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{commit},{path}")]);
     }
