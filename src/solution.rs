@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::name::PackageName;
 use crate::package::{PackageRecipe, Requirement};
 use crate::path::RelativePath;
-use crate::recipe::values::SourceArchive;
+use crate::recipe::values::PackageSource;
 use crate::source::{Archive, PinnedDeb};
 use crate::store::tree::TreeHash;
 use crate::version::Version;
@@ -95,8 +95,8 @@ pub struct OpamRelease {
 /// What an opam file's `url` leads to.
 #[derive(Clone, Debug)]
 pub struct OpamSource {
-    pub archive: SourceArchive,
-    /// What it is called if it is no archive.
+    pub source: PackageSource,
+    /// What it is called if it is one file and no archive.
     pub file_name: String,
 }
 

@@ -76,7 +76,7 @@ impl Opam {
             prefix.push(layer);
         }
         let source = release.source.as_ref().map(|source| {
-            planner.fixed_output(&name, &source.archive, Holds::ArchiveOrFile(source.file_name.clone()))
+            planner.source(&name, &source.source, Holds::ArchiveOrFile(source.file_name.clone()))
         });
         let source = source.transpose()?;
         let source = source.map(|node| slots.layer(&format!("source of {name}"), Input::Node(node)));

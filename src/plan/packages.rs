@@ -8,7 +8,7 @@ use super::evaluate::{PlanError, PlannedBase, Planner, bound, in_sequence};
 use super::opam::Opam;
 use super::recipes::plan_build;
 use super::slots::Slots;
-use crate::derivation::{self, Action, AssemblyPackage, Derivation, Input, Kind, NodeId, OUT};
+use crate::derivation::{self, Action, AssemblyPackage, Derivation, Holds, Input, Kind, NodeId, OUT};
 use crate::name::RecipeName;
 use crate::package::Provision;
 use crate::recipe::build::BuildRecipe;
@@ -16,11 +16,15 @@ use crate::recipe::template::Bindings;
 use crate::recipe::{AssemblyRecipe, JtwRecipe, JtwToolsRecipe, Loaded, RecipeKind};
 use crate::request::{Mount, Request};
 use crate::solution::{PackageId, Release, Target};
+use crate::universe::ToolsSource;
 
 /// Raised when jtwbuild makes something else of the same inputs of such a node.
 const TOOLS_REVISION: u32 = 1;
 const JTW_REVISION: u32 = 2;
 const ASSEMBLY_REVISION: u32 = 1;
+
+/// What the node is called that fetches the worker's source.
+const TOOLS_SOURCE: &str = "jtw-tools";
 
 /// Plans everything that the packages of the universe need; nothing when there are none.
 pub(super) fn plan(planner: &mut Planner<'_>) -> Result<(), PlanError> {
@@ -57,7 +61,8 @@ fn plan_builds(planner: &mut Planner<'_>) -> Result<HashMap<PackageId, NodeId>, 
                 Provision::Built { source, build } => {
                     let base = library_base(planner)?;
                     let source = source.as_ref();
-                    let source = source.map(|source| planner.source(&package.full_name(), source));
+                    let source =
+                        source.map(|source| planner.source(&package.full_name(), source, Holds::Archive));
                     plan_build(planner, &recipe, &base, (id, own, build), source.transpose()?, &layers)?
                 }
             },
@@ -111,7 +116,10 @@ fn plan_tools(planner: &mut Planner<'_>) -> Result<NodeId, PlanError> {
     bindings.set("effects", universe.effects.as_str());
     bindings.set("jobs", "1");
     bindings.set_facts(&base.facts);
-    let worker = planner.evaluation.worker.map(Input::Tree);
+    let worker = match &universe.tools.source {
+        ToolsSource::Git(source) => Some(Input::Node(planner.git(TOOLS_SOURCE, source)?)),
+        ToolsSource::BuiltIn | ToolsSource::Path { .. } => planner.evaluation.worker.map(Input::Tree),
+    };
     let worker: Vec<_> = worker.into_iter().map(|tree| slots.layer("the worker's source", tree)).collect();
     let commands = recipe.commands.iter().map(|argv| argv.expand(&bindings)).collect::<Result<_, _>>();
     let stages = in_sequence(bound(commands, &file)?, recipe.workdir.as_str());
