@@ -37,7 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("install", &["store::tree"]),
     ("request", &["store::tree"]),
     ("outcome", &[]),
-    ("store", &["source", "outcome", "store::key", "store::tree"]),
+    ("store", &["bytes", "source", "outcome", "store::key", "store::tree"]),
     ("recipe::template", &["toml_reader", "name", "path"]),
     ("recipe::overlay", &["toml_reader", "diagnostic", "name"]),
     ("recipe::values", &["toml_reader", "name", "path", "source", "request", "recipe::template"]),
