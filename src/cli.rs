@@ -12,6 +12,7 @@ mod progress;
 mod realise;
 mod render;
 mod roots;
+mod runs;
 mod serve;
 mod shortcut;
 mod sources;
