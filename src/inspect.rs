@@ -1,4 +1,5 @@
 //! What is asked about plans, trees and build documents once they are there: differences and
 //! reasons. Reads only.
 
+pub mod document;
 pub mod trees;

@@ -49,19 +49,27 @@ pub fn compare(before: &Value, after: &Value) -> Comparison {
     let (slots_before, slots_after) = (take_slots(&mut before), take_slots(&mut after));
     let mut comparison = Comparison::default();
     fields("", &before, &after, &mut comparison.fields);
-    let find = |slots: &[(String, usize)], name: &str| {
-        slots.iter().find(|(known, _)| known == name).map(|(_, slot)| *slot)
+    let mut left = slots_before;
+    let mut take = |is_it: &dyn Fn(&str) -> bool| {
+        let at = left.iter().position(|(name, _)| is_it(name))?;
+        Some(left.remove(at).1)
     };
-    for (name, slot) in &slots_after {
-        let before = find(&slots_before, name);
-        comparison.inputs.push(InputPair { name: name.clone(), before, after: Some(*slot) });
+    // Another version of a package takes its place; but first come those of the same name.
+    let same: Vec<_> = slots_after.iter().map(|(name, _)| take(&|known| known == name)).collect();
+    for ((name, slot), same) in slots_after.into_iter().zip(same) {
+        let before = same.or_else(|| take(&|known| without_version(known) == without_version(&name)));
+        comparison.inputs.push(InputPair { name, before, after: Some(slot) });
     }
-    for (name, slot) in &slots_before {
-        if find(&slots_after, name).is_none() {
-            comparison.inputs.push(InputPair { name: name.clone(), before: Some(*slot), after: None });
-        }
-    }
+    let gone = left.into_iter();
+    comparison.inputs.extend(gone.map(|(name, slot)| InputPair { name, before: Some(slot), after: None }));
     comparison
+}
+
+/// `fmt` of `fmt.0.9.0`: versions begin with a digit, or with a `v` and one.
+pub fn without_version(name: &str) -> &str {
+    let is_version = |text: &str| text.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit());
+    let dot = name.match_indices('.').find(|(at, _)| is_version(&name[at + 1..]));
+    dot.map_or(name, |(at, _)| &name[..at])
 }
 
 /// The names of an action's inputs, with their slots.
@@ -69,7 +77,8 @@ pub fn input_names(action: &Value) -> Vec<(String, usize)> {
     take_slots(&mut action.clone())
 }
 
-/// Takes the numbers of inputs out of an action. A name that is there several times is made its own by
+/// Takes the numbers of inputs out of an action, and their versions with them: those are told by what
+/// became of the inputs. A name that is there several times is made its own by
 /// a number; one that has the same slot again is not told again.
 fn take_slots(action: &mut Value) -> Vec<(String, usize)> {
     let mut found = Vec::new();
@@ -99,11 +108,20 @@ fn walk(value: &mut Value, found: &mut Vec<(String, usize)>) {
                 }
                 _ => None,
             };
+            let before = found.len();
             for key in SLOTS {
                 let slot = fields.get(key).and_then(Value::as_u64).and_then(|slot| usize::try_from(slot).ok());
                 if let Some(slot) = slot {
                     fields.remove(key);
                     found.push((owner.clone().unwrap_or_else(|| key.to_owned()), slot));
+                }
+            }
+            if found.len() > before && owner.is_some() {
+                fields.remove("version");
+                if let (1, Some(Value::String(name))) = (fields.len(), fields.get("name")) {
+                    // Nothing but a named input.
+                    *value = Value::from(without_version(name));
+                    return;
                 }
             }
             for (key, value) in fields.iter_mut() {
@@ -279,9 +297,13 @@ mod tests {
         assert_eq!(inputs, expected);
         // That an input is another one is not told as a field too, but for its name.
         let paths: Vec<&str> = fields.iter().map(|field| field.path.as_str()).collect();
-        assert_eq!(paths, ["extra", "mounts[1].tree.name"]);
-        let present = json!({"present": [{"package": "fmt", "version": "1", "direct": true, "layer": 4}]});
-        assert_eq!(input_names(&present), [("fmt.1".to_owned(), 4)]);
+        assert_eq!(paths, ["extra", "mounts[1].tree"]);
+        let present = |version: &str, slot: usize| {
+            let present = json!({"package": "fmt", "version": version, "direct": true, "layer": slot});
+            json!({"present": [present], "layers": [layer(&format!("fmt.{version}"), slot)]})
+        };
+        let Comparison { fields, inputs } = compare(&present("0.9.0", 4), &present("v0.10", 3));
+        assert_eq!((fields, inputs), (vec![], vec![pair("fmt.v0.10", Some(4), Some(3))]));
         let twice = json!({"a": layer("x", 0), "b": layer("x", 1), "c": layer("x", 0)});
         assert_eq!(input_names(&twice), [("x".to_owned(), 0), ("x#2".to_owned(), 1)]);
     }
