@@ -2,4 +2,9 @@
 //! reasons. Reads only.
 
 pub mod document;
+pub mod history;
+pub mod prospect;
+pub mod scenes;
 pub mod trees;
+pub mod why;
+pub mod words;

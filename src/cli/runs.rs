@@ -22,7 +22,9 @@ pub(super) fn universe_path(universe: &std::path::Path) -> String {
 /// explanation later, and nothing else.
 pub(super) fn leave(command: &Command<'_>, universe: &str, plan: &Plan, run: &Run) {
     if run.nodes.iter().any(|report| report.ran) {
-        let of = |node| record(plan, node, run.report(node), positions(plan.derivation(node).inputs.iter().copied()));
+        let of = |node| {
+            record(plan, node, run.report(node), positions(plan.derivation(node).inputs.iter().copied()))
+        };
         let nodes = plan.ids().map(of).collect();
         write(command, universe, nodes);
     }

@@ -110,7 +110,8 @@ fn walk(value: &mut Value, found: &mut Vec<(String, usize)>) {
             };
             let before = found.len();
             for key in SLOTS {
-                let slot = fields.get(key).and_then(Value::as_u64).and_then(|slot| usize::try_from(slot).ok());
+                let slot =
+                    fields.get(key).and_then(Value::as_u64).and_then(|slot| usize::try_from(slot).ok());
                 if let Some(slot) = slot {
                     fields.remove(key);
                     found.push((owner.clone().unwrap_or_else(|| key.to_owned()), slot));
@@ -166,9 +167,7 @@ fn fields(path: &str, before: &Value, after: &Value, found: &mut Vec<FieldChange
                 (Some(one), Some(other)) => (one, other),
                 _ => (by_position(one), by_position(other)),
             };
-            let find = |all: &[(String, &Value)], key: &str| {
-                all.iter().position(|(known, _)| known == key)
-            };
+            let find = |all: &[(String, &Value)], key: &str| all.iter().position(|(known, _)| known == key);
             for (key, value) in &other {
                 part(&below(key), find(&one, key).map(|at| one[at].1), Some(value), found);
             }
@@ -201,11 +200,9 @@ fn fields(path: &str, before: &Value, after: &Value, found: &mut Vec<FieldChange
 fn part(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<FieldChange>) {
     match (before, after) {
         (Some(before), Some(after)) => fields(path, before, after, found),
-        (before, after) => found.push(FieldChange {
-            path: path.to_owned(),
-            before: before.cloned(),
-            after: after.cloned(),
-        }),
+        (before, after) => {
+            found.push(FieldChange { path: path.to_owned(), before: before.cloned(), after: after.cloned() })
+        }
     }
 }
 
@@ -280,7 +277,8 @@ mod tests {
     #[test]
     fn inputs_are_known_by_names_and_not_by_numbers() {
         let layer = |name: &str, tree: usize| json!({"name": name, "tree": tree});
-        let before = json!({"mounts": [{"layers": [layer("base", 0)]}, {"tree": layer("old", 1)}], "source": 2});
+        let before =
+            json!({"mounts": [{"layers": [layer("base", 0)]}, {"tree": layer("old", 1)}], "source": 2});
         let after = json!({
             "mounts": [{"layers": [layer("base", 0)]}, {"tree": layer("new", 2)}],
             "source": 1, "extra": [["fix.patch", 3]],

@@ -361,7 +361,9 @@ mod tests {
         let store = Store::open(&directory.path().join("store")).unwrap();
         let mut record = run("/a", 0);
         for number in 0..10_000 {
-            record.nodes.push(NodeRecord { id: format!("build/package-{number}.1.2.3"), ..record.nodes[0].clone() });
+            record
+                .nodes
+                .push(NodeRecord { id: format!("build/package-{number}.1.2.3"), ..record.nodes[0].clone() });
         }
         store.leave_run(&record).unwrap();
         let begun = std::time::Instant::now();

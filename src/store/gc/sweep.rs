@@ -10,9 +10,9 @@ use super::{Event, Kind, Options, Report, Watch};
 use crate::source::Checksum;
 use crate::store::disk::look;
 use crate::store::facts::Facts;
+use crate::store::runs;
 use crate::store::tree::TreeHash;
 use crate::store::uses::Condemner;
-use crate::store::runs;
 use crate::store::{COLLECTED, Store, StoreError, disk, is_collected};
 
 /// So many names go while whoever wants to write a root waits: a few milliseconds.
