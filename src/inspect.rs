@@ -1,6 +1,7 @@
 //! What is asked about plans, trees and build documents once they are there: differences and
 //! reasons. Reads only.
 
+pub mod depends;
 pub mod document;
 pub mod history;
 pub mod prospect;

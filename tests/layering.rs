@@ -122,7 +122,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "version",
         ],
     ),
-    ("inspect", &["store"]),
+    ("inspect", &["outcome", "store", "solution", "derivation", "plan"]),
     ("sandbox", &["request", "outcome", "store"]),
     ("realise", &["source", "request", "outcome", "derivation", "plan", "store"]),
     ("jtw", &["effects", "findlib", "install", "name", "version", "source", "outcome", "plan", "store"]),

@@ -12,6 +12,7 @@ use crate::derivation::BuildKey;
 use crate::outcome::Outcome;
 use crate::store::layer::LayerRecord;
 use crate::store::runs::{NodeRecord, RunRecord};
+use crate::store::tree::TreeHash;
 use crate::store::{Store, disk};
 
 /// The runs of one universe, and the layers of the store; both are read when they are asked for.
@@ -100,6 +101,11 @@ impl<'a> History<'a> {
             layers: OnceCell::new(),
             troubles: RefCell::new(troubles),
         }
+    }
+
+    /// Whether the store holds a tree.
+    pub fn has(&self, tree: &TreeHash) -> bool {
+        self.store.has_tree(tree)
     }
 
     /// The runs that can be read, the newest first.

@@ -21,6 +21,8 @@ pub struct Would<'a> {
     facts: &'a Facts,
     forecasts: &'a [Forecast],
     history: &'a History<'a>,
+    /// Whether content is in the store, or could be taken into it.
+    has: &'a dyn Fn(&TreeHash) -> bool,
     ids: Vec<String>,
 }
 
@@ -31,9 +33,10 @@ impl<'a> Would<'a> {
         facts: &'a Facts,
         forecasts: &'a [Forecast],
         history: &'a History<'a>,
+        has: &'a dyn Fn(&TreeHash) -> bool,
     ) -> Self {
         let ids = plan.ids().map(|node| plan.derivation(node).id()).collect();
-        Self { plan, facts, forecasts, history, ids }
+        Self { plan, facts, forecasts, history, has, ids }
     }
 
     fn node(node: usize) -> NodeId {
@@ -97,6 +100,10 @@ impl Scene for Would<'_> {
         let is_there = |id: &str| self.plan.find(id).is_some();
         self.history.earlier(&self.ids[node], now.as_ref(), None, &is_there)
     }
+
+    fn has(&self, tree: &TreeHash) -> bool {
+        (self.has)(tree)
+    }
 }
 
 /// What a run has built.
@@ -113,7 +120,11 @@ impl<'a> Did<'a> {
         Self { run, history, latest: RefCell::default() }
     }
 
-    /// The run.
+    /// Its number, and what it was about.
+    pub fn number(&self) -> u64 {
+        self.run.number
+    }
+
     pub fn record(&self) -> &RunRecord {
         &self.run.run
     }
@@ -175,5 +186,9 @@ impl Scene for Did<'_> {
         let is_there = |id: &str| self.run.run.find(id).is_some();
         let (id, build) = (&self.at(node).id, self.at(node).build);
         self.history.earlier(id, build.as_ref(), Some(self.run.number), &is_there)
+    }
+
+    fn has(&self, tree: &TreeHash) -> bool {
+        self.history.has(tree)
     }
 }

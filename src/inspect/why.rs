@@ -65,6 +65,9 @@ pub trait Scene {
     /// What the node was before.
     fn earlier(&self, node: usize) -> Earlier;
 
+    /// Whether the content is in the store, where it can be compared.
+    fn has(&self, tree: &TreeHash) -> bool;
+
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -290,7 +293,7 @@ fn compare(scene: &dyn Scene, store: &Store, node: usize, before: &Value, action
                 node: from.map(|input| scene.id(input).to_owned()),
                 before,
                 after,
-                files: files(store, &before, &after),
+                files: files(scene, store, &before, &after),
             }),
             (_, None) => {}
         }
@@ -307,7 +310,7 @@ fn is_another(scene: &dyn Scene, node: usize) -> bool {
     earlier.document.is_some() && last.is_some() && scene.build(node).is_some_and(|now| last != Some(now))
 }
 
-fn files(store: &Store, before: &TreeHash, after: &TreeHash) -> Option<Vec<Difference>> {
-    let tree = |hash| store.has_tree(hash).then(|| store.tree(hash).ok()).flatten();
+fn files(scene: &dyn Scene, store: &Store, before: &TreeHash, after: &TreeHash) -> Option<Vec<Difference>> {
+    let tree = |hash| scene.has(hash).then(|| store.tree(hash).ok()).flatten();
     trees::differences(&*tree(before)?, &*tree(after)?, &|file| store.read(file)).ok()
 }
