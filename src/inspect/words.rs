@@ -54,10 +54,10 @@ fn other(why: &Why, most: usize) -> Option<String> {
                 None => format!("{what} changed: {} → {}", short(before), short(after)),
             }
         }
-        Why::InputAdded { input } => format!("the input {input} came"),
-        Why::InputRemoved { input } => format!("the input {input} went"),
-        Why::Gone => "what it was built to is not in the store any more".to_owned(),
-        Why::Retried { failure } => format!("its failure is tried again: {failure}"),
+        Why::InputAdded { input } => format!("the input {input} is new"),
+        Why::InputRemoved { input } => format!("the input {input} is gone"),
+        Why::Gone => "its output is not in the store any more".to_owned(),
+        Why::Retried { failure } => format!("it had failed, and was tried again: {failure}"),
         Why::Trouble { failure } => format!("the machine was in trouble the last time: {failure}"),
         Why::Stopped => "the last run was stopped before it was done".to_owned(),
         Why::Unrecorded => {
@@ -123,7 +123,8 @@ fn is_pinned(fields: &[&FieldChange], name: &str) -> bool {
     fields.iter().filter_map(|field| Some((package(&field.path)?, *field))).any(|((of, rest), field)| {
         let has_sum =
             |value: &Option<Value>| value.as_ref().is_some_and(|value| value.get("sha256").is_some());
-        of == name && (rest == ".sha256" || has_sum(&field.before) || has_sum(&field.after))
+        let is_of_deb = [".version", ".path", ".size", ".sha256"].contains(&rest);
+        of == name && (is_of_deb || has_sum(&field.before) || has_sum(&field.after))
     })
 }
 
