@@ -9,7 +9,7 @@ use super::arguments::inspect::Enter;
 use super::inspect::by_name;
 use super::load::{Loaded, Pinning, open_store};
 use super::realise::{start_sandbox, stop_on_signals};
-use super::request::RunView;
+use super::request::{RunView, shell_line};
 use super::trouble::{Exit, Trouble};
 use super::{render, summary};
 use crate::builder::LocalBuilder;
@@ -137,7 +137,11 @@ fn root_of(request: &Request) -> Vec<TreeHash> {
 /// Where the visitor is, and what there is to do.
 fn banner(id: &str, view: &RunView, is_built_first: bool, failed: Option<(&Command, Failure)>) -> String {
     let done = match (failed, is_built_first) {
-        (Some((_, failure)), _) => format!("this is how it was left when {failure}"),
+        (Some((command, _)), _) => {
+            let shell = shell_line(&command.argv);
+            let number = view.commands.iter().position(|known| known.shell == shell).unwrap_or(0) + 1;
+            format!("command {number} has left it so, and failed")
+        }
         (None, true) => "all of its commands have run".to_owned(),
         (None, false) => "none of its commands has run".to_owned(),
     };

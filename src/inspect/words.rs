@@ -61,7 +61,7 @@ fn other(why: &Why, most: usize) -> Option<String> {
         Why::Trouble { failure } => format!("the machine was in trouble the last time: {failure}"),
         Why::Stopped => "the last run was stopped before it was done".to_owned(),
         Why::Unrecorded => {
-            "it was built from something else, which the store does not hold any more".to_owned()
+            "it was built from something else, of which the store holds no record any more".to_owned()
         }
     })
 }

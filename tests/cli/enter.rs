@@ -87,14 +87,11 @@ fn the_world_of_a_visitor_is_that_of_a_builder() {
     let text = TWO_NODES.replace("script = \"echo hello", "timeout = 1\nscript = \"true; echo hello");
     let Some(universe) = TestUniverse::buildable(&text) else { return };
     // Longer than the time limit of the node.
-    let ended = enter(
-        &universe,
-        "greeting -q",
-        "sleep 2; ls /proc | grep -c '^[0-9]*$'; hostname; cat /proc/net/route | wc -l; env | grep ^name",
-    );
+    let ended =
+        enter(&universe, "greeting -q", "sleep 2; ls /proc | grep -c '^[0-9]*$'; hostname; env | grep ^name");
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended}");
     // The first process is hidden; the shell, `ls` and `grep` are there.
-    assert!(ended.stdout.ends_with("\njtwbuild\n1\nname=greeting\n"), "{ended}");
+    assert!(ended.stdout.ends_with("\njtwbuild\nname=greeting\n"), "{ended}");
     let killed = enter(&universe, "greeting -q", "kill -9 $$");
     assert_eq!(killed.code, Some(137), "{killed}");
     let missing = universe.run("enter universe.toml greeting -q -- no-such-program");
@@ -119,12 +116,15 @@ fn input_is_the_visitors_own() {
 
 #[test]
 fn nodes_that_cannot_be_entered_say_why() {
+    let sum = "1".repeat(64);
     let text = FAILING.replace("exit 3", "true").replace("echo made", "false; echo made");
+    let archive = format!("archive = {{ sha256 = \"{sum}\", places = [{{ path = \"data.tar\" }}] }}");
+    let text = format!("{text}\n[[node]]\nname = \"fetched\"\n{archive}\nscript = \"true\"\n");
     let Some(universe) = TestUniverse::buildable(&text) else { return };
     assert_eq!(universe.run("realise universe.toml").code, Some(1));
     let ended = [
         "enter universe.toml fails -- true",
-        "enter universe.toml base/busybox -- true",
+        "enter universe.toml source/fetched -- true",
         "enter universe.toml nobody",
     ];
     let ended: Vec<Ended> = ended.iter().map(|arguments| universe.run(arguments)).collect();
@@ -146,11 +146,12 @@ fn a_terminal_is_given_one_of_its_own() {
         .args(["-qec", &inside, "/dev/null"])
         .env("TERM", "dumb")
         .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
     let Ok(mut child) = command.spawn() else { return skip("no `script` of util-linux") };
     let mut keys = child.stdin.take().unwrap();
     let token = format!("terminal-visitor-{}", std::process::id());
-    keys.write_all(format!("sh -c ': {token}; sleep 1000'\n").as_bytes()).unwrap();
+    keys.write_all(format!("sh -c ': {token}; sleep 1000; true'\n").as_bytes()).unwrap();
     eventually("the command runs", || processes_with(&token) > 0);
     // Ctrl-C ends the command in front, and nothing else.
     keys.write_all(b"\x03").unwrap();
@@ -177,9 +178,6 @@ fn visitors_are_held_by_the_same_filters() {
 fn stopping_ends_what_a_visitor_runs() {
     let Some(universe) = TestUniverse::buildable(TWO_NODES) else { return };
     let token = format!("stopped-visitor-{}", std::process::id());
-    let mut running = universe.start(&format!("enter universe.toml greeting -- sh -c :{token};sleep"));
-    running.wait_for("this is its sandbox");
-    drop(running.end());
     let mut command = universe.command("enter universe.toml greeting -q --");
     let mut child = command.args(["sh", "-c", &format!(": {token}; sleep 1000; true")]).spawn().unwrap();
     eventually("the command runs", || processes_with(&token) > 1);
