@@ -267,11 +267,8 @@ impl Answer {
     fn groups(&self) -> Vec<Vec<&CauseLine>> {
         let mut groups: Vec<Vec<&CauseLine>> = Vec::new();
         for cause in &self.causes {
-            let is_common = matches!(
-                cause.reasons.as_slice(),
-                [Why::First | Why::Gone | Why::Stopped | Why::Unrecorded | Why::Trouble { .. }]
-            );
-            match groups.iter_mut().find(|group| is_common && group[0].reasons == cause.reasons) {
+            let is_same = |group: &&mut Vec<&CauseLine>| cause.way.is_none() && group[0].text == cause.text;
+            match groups.iter_mut().find(is_same) {
                 Some(group) => group.push(cause),
                 None => groups.push(vec![cause]),
             }
