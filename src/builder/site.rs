@@ -23,10 +23,11 @@ pub(super) fn jtw_request(job: &Job<'_>, spec: &Jtw, analysis: &jtw::Analysis) -
     let name = |layer: &Layer<usize>| Layer { name: layer.name.clone(), tree: job.trees[layer.tree] };
     let own = Layer { name: job.derivation.name.to_string(), tree: job.trees[spec.layer] };
     let libraries = spec.primitives.iter().map(name).chain([own]).collect();
+    let root = std::iter::once(&spec.base).chain(&spec.extra).map(name).collect();
     let commands = analysis.commands.iter();
     Some(Request {
         mounts: vec![
-            Mount::Overlay { at: "/".into(), layers: vec![name(&spec.base)], capture: None },
+            Mount::Overlay { at: "/".into(), layers: root, capture: None },
             Mount::Overlay { at: spec.prefix.clone(), layers: libraries, capture: None },
             Mount::Overlay { at: OUT_DIRECTORY.into(), layers: Vec::new(), capture: Some(OUT.into()) },
         ],

@@ -81,8 +81,10 @@ impl RunView {
                 };
                 let libraries = jtw.primitives.iter().map(|layer| layer.name.clone());
                 let libraries = libraries.chain([format!("{}.{}", jtw.package, jtw.version)]).collect();
+                let root = std::iter::once(&jtw.base).chain(&jtw.extra);
+                let root = root.map(|layer| layer.name.clone()).collect();
                 let mounts = vec![
-                    mount("/", vec![jtw.base.name.clone()], false),
+                    mount("/", root, false),
                     mount(&jtw.prefix, libraries, false),
                     mount("/out", Vec::new(), true),
                 ];
