@@ -106,6 +106,22 @@ fn a_base_whose_package_is_another_version_is_the_cause() {
     assert_snapshot!("changed_base", ended.to_string().replace(version, "[version]"));
 }
 
+/// Several nodes with one reason are told together, and no node tells everything unless asked to.
+#[test]
+fn what_is_alike_is_told_once_and_what_is_much_is_cut_short() {
+    let nodes = |word: &str| -> String {
+        let node = |number| format!("[[node]]\nname = \"n{number}\"\nscript = \"echo {word} > $out/text\"\n");
+        let variables: Vec<String> = (0..9).map(|number| format!("V{number} = \"{word}\"")).collect();
+        let many =
+            format!("[[node]]\nname = \"many\"\nscript = \"true\"\nenv = {{ {} }}\n", variables.join(", "));
+        format!("name = \"x\"\n{}{many}", (0..5).map(node).collect::<String>())
+    };
+    let Some(universe) = TestUniverse::buildable(&nodes("one")) else { return };
+    universe.run("realise universe.toml").success();
+    universe.write("universe.toml", &nodes("two"));
+    assert_snapshot!("alike_and_much", universe.run("why-build universe.toml").success());
+}
+
 #[test]
 fn failures_and_what_is_gone_are_told_as_such() {
     let text = TWO_NODES.replace("tr a-z A-Z <", "test -e /nowhere; cat <");
