@@ -60,6 +60,8 @@ pub(super) struct Loaded {
     pub impossible: Vec<Impossible>,
     /// Content of the site's root, once it is planned.
     pub page: Option<TreeHash>,
+    /// The packages, once it is planned.
+    pub solution: Solution,
     lock_path: PathBuf,
     /// Opam repositories that are directories.
     directories: Vec<PathBuf>,
@@ -173,6 +175,7 @@ impl Loaded {
             answers: Answers::new(),
             impossible: Vec::new(),
             page: None,
+            solution: Solution::default(),
             directories: Vec::new(),
             lock_path,
             recipe_directories,
@@ -247,6 +250,7 @@ impl Loaded {
             worker,
             page,
         })?;
+        self.solution = solution;
         Ok((plan, pins))
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::realise::{Command, NodeLine, exit, realise_plan, start_sandbox, stop_on_signals, tell};
 use super::trouble::Trouble;
-use super::{render, roots, summary};
+use super::{render, roots, runs, summary};
 use crate::builder::AnySandbox;
 use crate::fetch::git::{self, Answers};
 use crate::fetch::{self, Fetcher};
@@ -80,6 +80,7 @@ pub(super) fn run(
             table.set_result(*node, &build, &tree);
         }
     }
+    runs::leave_part(command, &memo.made.universe, &table, &part, &run);
     let fresh = roots::of_nodes(&table, part.places.iter().copied());
     let updated = command.root.updated(&memo.made.universe, &table, gone, &fresh);
     let keeps = updated.unwrap_or_else(|| roots::of_nodes(&table, 0..table.len()));

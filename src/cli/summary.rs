@@ -143,7 +143,7 @@ fn hint_for_commit(failure: &Failure) -> Option<&'static str> {
 }
 
 /// What the reader may do about a failure.
-fn hint(failure: &Failure) -> Option<&'static str> {
+pub(super) fn hint(failure: &Failure) -> Option<&'static str> {
     Some(match failure {
         Failure::BuilderExit { .. } | Failure::BuilderSignal { .. } | Failure::MissingOutput { .. } => {
             "the failure is remembered; after a change outside the recipe, `--retry-failed` tries again"

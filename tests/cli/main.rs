@@ -8,6 +8,7 @@ mod support;
 mod bad_input;
 mod builds;
 mod collecting;
+mod enter;
 mod failures;
 mod git;
 mod limits;
@@ -21,6 +22,7 @@ mod terminals;
 mod verdicts;
 mod verify;
 mod waiting;
+mod why;
 
 /// Two nodes, the second of which needs the first.
 const TWO_NODES: &str = r#"
