@@ -15,6 +15,7 @@ pub mod diagnostic;
 pub mod effects;
 pub mod fetch;
 pub mod findlib;
+pub mod inspect;
 pub mod install;
 pub mod jtw;
 pub mod lock;
