@@ -31,6 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("version", &["diagnostic", "toml_reader"]),
     ("source", &[]),
     ("effects", &[]),
+    ("cmi", &[]),
     ("store::key", &[]),
     ("store::tree", &[]),
     ("findlib", &["store::tree"]),
