@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use self::batch::{Batch, HealthCheck};
-use self::inspect::{Log, Show, WhyNot};
+use self::inspect::{Enter, Log, Show, WhyBuild, WhyDepends, WhyNot};
 use self::store::{Gc, Roots, Verify};
 
 /// Turns sets of OCaml packages into browser REPLs: a declarative, content-addressed build graph.
@@ -67,9 +67,28 @@ pub enum Verb {
     /// Say why a package cannot be had in a universe.
     #[command(after_help = "Example: jtwbuild why-not universe.toml ocaml-lsp-server")]
     WhyNot(WhyNot),
+    /// Say why nodes would be built, or, when nothing would, why the last run built some.
+    ///
+    /// Names the root causes: what differs from the nearest earlier build, and what follows from it.
+    #[command(
+        after_help = "Example: jtwbuild why-build universe.toml\n         jtwbuild why-build universe.toml build/fmt.0.9.0 --all"
+    )]
+    WhyBuild(WhyBuild),
+    /// Say by which way a node or package needs another one.
+    ///
+    /// The exit code is 1 when it does not.
+    #[command(after_help = "Example: jtwbuild why-depends universe.toml fmt ocamlfind")]
+    WhyDepends(WhyDepends),
     /// Show a node: its key, inputs, how it ended, and its build document.
     #[command(after_help = "Example: jtwbuild show universe.toml build/fmt.0.9.0")]
     Show(Show),
+    /// Open a shell in the sandbox of a node, where its commands run.
+    ///
+    /// Nothing of what is done there is kept.
+    #[command(
+        after_help = "Example: jtwbuild enter universe.toml build/fmt.0.9.0\n         jtwbuild enter universe.toml build/fmt.0.9.0 -- ls -la"
+    )]
+    Enter(Enter),
     /// Print the log of a node.
     #[command(after_help = "Example: jtwbuild log universe.toml build/fmt.0.9.0")]
     Log(Log),

@@ -53,6 +53,8 @@ pub(super) struct Loaded {
     pub impossible: Vec<Impossible>,
     /// Content of the site's root, once it is planned.
     pub page: Option<TreeHash>,
+    /// The packages, once it is planned.
+    pub solution: Solution,
     lock_path: PathBuf,
     /// Opam repositories that are directories.
     directories: Vec<PathBuf>,
@@ -162,6 +164,7 @@ impl Loaded {
             told: Vec::new(),
             impossible: Vec::new(),
             page: None,
+            solution: Solution::default(),
             directories: Vec::new(),
             lock_path,
             recipe_directories,
@@ -229,6 +232,7 @@ impl Loaded {
             worker,
             page,
         })?;
+        self.solution = solution;
         Ok((plan, pins))
     }
 

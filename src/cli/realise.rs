@@ -17,7 +17,7 @@ use super::load::{Loaded, Pinning, lock_path, open_store};
 use super::progress::{Display, Loudness};
 use super::roots::{self, CommandRoot};
 use super::trouble::{Exit, Trouble};
-use super::{render, shortcut, sources, summary};
+use super::{render, runs, shortcut, sources, summary};
 use crate::builder::machine::most_builders;
 use crate::builder::{AnySandbox, LocalBuilder};
 use crate::derivation::{BuildKey, Kind};
@@ -169,6 +169,7 @@ pub(super) fn whole_way(command: &Command<'_>, sandbox: AnySandbox) -> Result<Wh
     }
     let parts = (&plan, &pins, &sandbox, &facts);
     let run = realise_plan(global, verb, store, &loaded.fetcher, parts, &stop);
+    runs::leave(command, loaded.universe.name.as_str(), &plan, &run);
     let tree = site.tree(&run, store, &pins)?;
     let mut keeps = roots::of_run(&plan, &run);
     tree.iter().for_each(|tree| keeps.add_tree(tree));

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::realise::{Command, NodeLine, exit, realise_plan, start_sandbox, stop_on_signals, tell};
 use super::trouble::Trouble;
-use super::{render, roots, summary};
+use super::{render, roots, runs, summary};
 use crate::builder::AnySandbox;
 use crate::fetch::{self, Fetcher};
 use crate::memo::snapshot::{Part, plan_part};
@@ -70,6 +70,7 @@ pub(super) fn run(
             table.set_result(*node, &build, &tree);
         }
     }
+    runs::leave_part(command, &memo.made.universe, &table, &part, &run);
     let mut keeps = roots::of_table(&table);
     let beside = command.root.beside(&memo.made.universe, &keeps);
     keeps.add_all(&beside);

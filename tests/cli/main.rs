@@ -20,6 +20,7 @@ mod terminals;
 mod verdicts;
 mod verify;
 mod waiting;
+mod why;
 
 /// Two nodes, the second of which needs the first.
 const TWO_NODES: &str = r#"
