@@ -7,7 +7,9 @@
 
 mod declarations;
 mod graph;
+mod look;
 mod marshal;
+mod parts;
 mod signature;
 mod types;
 

@@ -52,7 +52,7 @@ pub(super) fn type_declaration(
     prepare_kind(graph, &mut types, kind)?;
     let mut named = Vec::new();
     for (parameter, variance) in parameters.iter().zip(graph.list(variance)?) {
-        let shows = shows_variance || !types.is_variable(*parameter)?;
+        let shows = shows_variance || !graph.is_variable(*parameter)?;
         let variance = if shows { graph.constant(variance)? } else { UNKNOWN };
         let injective = is_abstract && manifest.is_none() && variance & INJECTIVE != 0;
         let mark = variance_mark(variance);

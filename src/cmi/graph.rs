@@ -11,7 +11,7 @@ use super::marshal::{Heap, Value};
 
 /// Steps, and bytes of text, that reading one interface may take. The most that was seen,
 /// for the module types of Base's maps, is 300,000.
-const SUPPLY: usize = 16 << 20;
+const SUPPLY: usize = 8 << 20;
 
 /// Types and modules may nest this deep.
 const DEEPEST: usize = 120;

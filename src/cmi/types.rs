@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use super::CmiError;
 use super::graph::{Graph, STRANGE, Variant};
 use super::marshal::Value;
+use super::parts::{Field, Row};
 
 /// How tightly what is around a type binds, and so what needs parentheses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,19 +25,19 @@ pub(super) enum Around {
 
 /// Prints the types of one declaration, in which a variable has one name.
 pub(super) struct TypePrinter<'g> {
-    graph: &'g Graph<'g>,
+    pub(super) graph: &'g Graph<'g>,
     names: HashMap<Value, String>,
     used: HashSet<String>,
     /// Names that the declaration itself gives to variables.
-    reserved: HashSet<String>,
+    pub(super) reserved: HashSet<String>,
     /// How many names were made up.
     made_up: usize,
     /// Types that are written once, with `as 'a`, and referred to by that name.
-    aliased: HashSet<Value>,
+    pub(super) aliased: HashSet<Value>,
     /// Those that have been written, or whose name is bound before (`'a. …`).
     written: HashSet<Value>,
     /// Objects and variants with a row variable that were met.
-    rows: HashSet<Value>,
+    pub(super) rows: HashSet<Value>,
     /// Whether variables called `_` get names: they are met more than once then.
     names_all: bool,
 }
@@ -45,37 +46,6 @@ pub(super) struct TypePrinter<'g> {
 pub(super) struct Names {
     names: HashMap<Value, String>,
     used: HashSet<String>,
-}
-
-/// A field of a polymorphic variant.
-enum Field {
-    Present(Option<Value>),
-    Either { constant: bool, types: Vec<Value> },
-    Absent,
-}
-
-/// A polymorphic variant, with the rows that were unified into it.
-struct Row {
-    fields: Vec<(String, Field)>,
-    more: Value,
-    closed: bool,
-    name: Option<(Value, Value)>,
-}
-
-impl Row {
-    fn is_static(&self) -> bool {
-        self.closed && self.fields.iter().all(|(_, field)| !matches!(field, Field::Either { .. }))
-    }
-
-    /// Whether it may be written as the abbreviation that it was made from.
-    fn is_nameable(&self) -> bool {
-        self.name.is_some()
-            && self.fields.iter().all(|(_, field)| match field {
-                Field::Either { constant: true, types } => self.closed && types.is_empty(),
-                Field::Either { constant: false, types } => self.closed && types.len() == 1,
-                Field::Present(_) | Field::Absent => true,
-            })
-    }
 }
 
 impl<'g> TypePrinter<'g> {
@@ -107,153 +77,11 @@ impl<'g> TypePrinter<'g> {
         Ok(text)
     }
 
-    /// The node without links, and its description.
-    pub fn resolve(&self, mut ty: Value) -> Result<(Value, Variant<'g>), CmiError> {
-        loop {
-            let desc = self.graph.variant(self.graph.record::<4>(ty)?[0])?;
-            match desc {
-                Variant::Block(6, [link]) => ty = *link,
-                desc => return Ok((ty, desc)),
-            }
-        }
-    }
-
-    /// Whether the type is a variable.
-    pub fn is_variable(&self, ty: Value) -> Result<bool, CmiError> {
-        Ok(matches!(self.resolve(ty)?.1, Variant::Block(0, _)))
-    }
-
-    /// Looks at a type before anything is printed: which names are taken, and what has to be written
-    /// with `as 'a` because it is met again.
-    pub fn prepare(&mut self, ty: Value) -> Result<(), CmiError> {
-        self.look(ty, &mut Vec::new())
-    }
-
-    fn look(&mut self, ty: Value, above: &mut Vec<Value>) -> Result<(), CmiError> {
-        let graph = self.graph;
-        let (node, desc) = self.resolve(ty)?;
-        let proxy = self.proxy(node, desc)?;
-        graph.spend(above.len() / 8)?;
-        if above.contains(&proxy) && !matches!(desc, Variant::Block(0 | 9 | 10, _)) {
-            self.aliased.insert(proxy);
-            return Ok(());
-        }
-        above.push(proxy);
-        let done = graph.deeper(|| self.look_inside(node, proxy, desc, above));
-        above.pop();
-        done
-    }
-
-    fn look_inside(
-        &mut self,
-        node: Value,
-        proxy: Value,
-        desc: Variant<'g>,
-        above: &mut Vec<Value>,
-    ) -> Result<(), CmiError> {
-        let graph = self.graph;
-        match desc {
-            Variant::Block(0 | 9, [name]) => {
-                if let Some(name) = graph.option(*name)? {
-                    self.reserved.insert(format!("'{}", graph.text(name)?));
-                }
-                Ok(())
-            }
-            Variant::Block(1, [_, argument, result, _]) => {
-                self.look(*argument, above)?;
-                self.look(*result, above)
-            }
-            Variant::Block(2, [parts]) => graph.list(*parts)?.into_iter().try_for_each(|part| {
-                let (_, ty) = self.part(part)?;
-                self.look(ty, above)
-            }),
-            Variant::Block(3, [_, arguments, _]) => self.look_at_all(*arguments, above),
-            Variant::Block(4, [fields, name]) => {
-                if self.rows.contains(&proxy) {
-                    self.aliased.insert(proxy);
-                    return Ok(());
-                }
-                if proxy != node {
-                    self.rows.insert(proxy);
-                }
-                match graph.option(graph.contents(*name)?)? {
-                    Some(named) => {
-                        let arguments = graph.list(graph.pair(named)?.1)?;
-                        arguments.into_iter().skip(1).try_for_each(|ty| self.look(ty, above))
-                    }
-                    None => {
-                        let (methods, _) = self.methods(*fields)?;
-                        methods.into_iter().try_for_each(|(_, ty)| self.look(ty, above))
-                    }
-                }
-            }
-            Variant::Block(8, [row]) => {
-                if self.rows.contains(&proxy) {
-                    self.aliased.insert(proxy);
-                    return Ok(());
-                }
-                let row = self.row(*row)?;
-                if !row.is_static() {
-                    self.rows.insert(proxy);
-                }
-                match row.name {
-                    Some((_, arguments)) if row.is_nameable() => self.look_at_all(arguments, above),
-                    _ => row.fields.iter().try_for_each(|(_, field)| match field {
-                        Field::Present(Some(ty)) => self.look(*ty, above),
-                        Field::Either { types, .. } => types.iter().try_for_each(|ty| self.look(*ty, above)),
-                        Field::Present(None) | Field::Absent => Ok(()),
-                    }),
-                }
-            }
-            Variant::Block(10, [body, bound]) => {
-                for variable in graph.list(*bound)? {
-                    let (node, desc) = self.resolve(variable)?;
-                    let proxy = self.proxy(node, desc)?;
-                    self.aliased.insert(proxy);
-                    // Its name, if it has one.
-                    self.look(variable, above)?;
-                }
-                self.look(*body, above)
-            }
-            Variant::Block(11, package) => {
-                let (_, constraints) = self.package(package)?;
-                constraints.into_iter().try_for_each(|(_, ty)| self.look(ty, above))
-            }
-            Variant::Block(..) | Variant::Constant(_) => Ok(()),
-        }
-    }
-
-    fn look_at_all(&mut self, types: Value, above: &mut Vec<Value>) -> Result<(), CmiError> {
-        self.graph.list(types)?.into_iter().try_for_each(|ty| self.look(ty, above))
-    }
-
-    /// What identifies a type: an object or variant with a row variable is the same as long as that is.
-    fn proxy(&self, node: Value, desc: Variant<'g>) -> Result<Value, CmiError> {
-        match desc {
-            Variant::Block(4, [fields, _]) => {
-                let mut at = *fields;
-                loop {
-                    let (below, desc) = self.resolve(at)?;
-                    match desc {
-                        Variant::Block(5, [_, _, _, rest]) => at = *rest,
-                        Variant::Block(..) => return Ok(below),
-                        Variant::Constant(_) => return Ok(node),
-                    }
-                }
-            }
-            Variant::Block(8, [row]) => {
-                let row = self.row(*row)?;
-                Ok(if row.is_static() { node } else { self.resolve(row.more)?.0 })
-            }
-            _ => Ok(node),
-        }
-    }
-
     /// Gives a parameter of a declaration its name, before what is declared is looked at. It is not
     /// written as what it stands for: see [`TypePrinter::constraint`].
     pub fn bind(&mut self, ty: Value) -> Result<String, CmiError> {
-        let (node, desc) = self.resolve(ty)?;
-        let proxy = self.proxy(node, desc)?;
+        let (node, desc) = self.graph.resolve(ty)?;
+        let proxy = self.graph.proxy(node, desc)?;
         self.aliased.insert(proxy);
         self.written.insert(proxy);
         self.name(proxy)
@@ -261,7 +89,7 @@ impl<'g> TypePrinter<'g> {
 
     /// What a bound parameter stands for, if it is no variable.
     pub fn constraint(&mut self, ty: Value) -> Result<Option<String>, CmiError> {
-        let (_, desc) = self.resolve(ty)?;
+        let (_, desc) = self.graph.resolve(ty)?;
         if matches!(desc, Variant::Block(0 | 9, _)) {
             return Ok(None);
         }
@@ -272,8 +100,8 @@ impl<'g> TypePrinter<'g> {
 
     /// Meets the type of an object itself, which is not written where it is met.
     pub fn meet(&mut self, ty: Value) -> Result<(), CmiError> {
-        let (node, desc) = self.resolve(ty)?;
-        let proxy = self.proxy(node, desc)?;
+        let (node, desc) = self.graph.resolve(ty)?;
+        let proxy = self.graph.proxy(node, desc)?;
         self.rows.insert(proxy);
         Ok(())
     }
@@ -290,15 +118,15 @@ impl<'g> TypePrinter<'g> {
 
     /// Whether something that was prepared refers to this type again.
     pub fn is_met_again(&self, ty: Value) -> Result<bool, CmiError> {
-        let (node, desc) = self.resolve(ty)?;
-        Ok(self.aliased.contains(&self.proxy(node, desc)?))
+        let (node, desc) = self.graph.resolve(ty)?;
+        Ok(self.aliased.contains(&self.graph.proxy(node, desc)?))
     }
 
     /// Prints what the type called `own` is declared to be: a variant that has that very name is
     /// written out.
     pub fn print_manifest(&mut self, own: &str, ty: Value, out: &mut String) -> Result<(), CmiError> {
-        if let Variant::Block(8, [row]) = self.resolve(ty)?.1 {
-            let mut row = self.row(*row)?;
+        if let Variant::Block(8, [row]) = self.graph.resolve(ty)?.1 {
+            let mut row = self.graph.row(*row)?;
             if let Some((path, _)) = row.name
                 && self.graph.path(path)? == own
             {
@@ -312,8 +140,8 @@ impl<'g> TypePrinter<'g> {
     /// Prints a type that was prepared.
     pub fn print(&mut self, ty: Value, around: Around, out: &mut String) -> Result<(), CmiError> {
         let graph = self.graph;
-        let (node, desc) = self.resolve(ty)?;
-        let proxy = self.proxy(node, desc)?;
+        let (node, desc) = self.graph.resolve(ty)?;
+        let proxy = self.graph.proxy(node, desc)?;
         let is_variable = matches!(desc, Variant::Block(0 | 9, _));
         if is_variable || (self.aliased.contains(&proxy) && self.written.contains(&proxy)) {
             let name = self.name(proxy)?;
@@ -352,7 +180,7 @@ impl<'g> TypePrinter<'g> {
             }
             Variant::Block(2, [parts]) => {
                 for (index, part) in graph.list(*parts)?.into_iter().enumerate() {
-                    let (label, ty) = self.part(part)?;
+                    let (label, ty) = self.graph.part(part)?;
                     graph.put(out, if index > 0 { " * " } else { "" })?;
                     if let Some(label) = label {
                         graph.put(out, &format!("{label}:"))?;
@@ -367,7 +195,7 @@ impl<'g> TypePrinter<'g> {
             }
             Variant::Block(4, [fields, name]) => self.print_object(*fields, *name, out),
             Variant::Block(8, [row]) => {
-                let row = self.row(*row)?;
+                let row = self.graph.row(*row)?;
                 self.print_row(&row, out)
             }
             Variant::Block(10, [body, bound]) => {
@@ -376,8 +204,8 @@ impl<'g> TypePrinter<'g> {
                 if !bound.is_empty() {
                     let mut names = Vec::new();
                     for variable in bound {
-                        let (node, desc) = self.resolve(variable)?;
-                        let proxy = self.proxy(node, desc)?;
+                        let (node, desc) = self.graph.resolve(variable)?;
+                        let proxy = self.graph.proxy(node, desc)?;
                         self.written.insert(proxy);
                         names.push(self.name(proxy)?);
                         variables.push(proxy);
@@ -394,7 +222,7 @@ impl<'g> TypePrinter<'g> {
                 Ok(())
             }
             Variant::Block(11, package) => {
-                let (path, constraints) = self.package(package)?;
+                let (path, constraints) = self.graph.package(package)?;
                 graph.put(out, &format!("(module {}", graph.path(path)?))?;
                 for (index, (name, ty)) in constraints.into_iter().enumerate() {
                     let word = if index == 0 { "with" } else { "and" };
@@ -418,7 +246,7 @@ impl<'g> TypePrinter<'g> {
             }
             Variant::Block(1, [label]) => {
                 graph.put(out, &format!("?{}:", graph.text(*label)?))?;
-                match self.resolve(ty)?.1 {
+                match self.graph.resolve(ty)?.1 {
                     Variant::Block(3, [path, arguments, _]) if graph.path(*path)? == "option" => {
                         match graph.list(*arguments)?.as_slice() {
                             [ty] => self.print(*ty, Around::Argument, out),
@@ -462,7 +290,7 @@ impl<'g> TypePrinter<'g> {
             let path = graph.path(path)?;
             return graph.put(out, &format!("#{}", path.replace('#', "")));
         }
-        let (methods, is_open) = self.methods(fields)?;
+        let (methods, is_open) = self.graph.methods(fields)?;
         graph.put(out, "<")?;
         for (index, (name, ty)) in methods.iter().enumerate() {
             graph.put(out, &format!("{} {name} : ", if index > 0 { ";" } else { "" }))?;
@@ -537,7 +365,7 @@ impl<'g> TypePrinter<'g> {
         if let Some(name) = self.names.get(&proxy) {
             return Ok(name.clone());
         }
-        let given = match self.resolve(proxy)?.1 {
+        let given = match self.graph.resolve(proxy)?.1 {
             Variant::Block(0 | 9, [name]) => self.graph.option(*name)?,
             _ => None,
         };
@@ -566,117 +394,5 @@ impl<'g> TypePrinter<'g> {
         self.used.insert(name.clone());
         self.names.insert(proxy, name.clone());
         Ok(name)
-    }
-
-    /// A part of a tuple: since OCaml 5.4 it may have a label.
-    fn part(&self, part: Value) -> Result<(Option<String>, Value), CmiError> {
-        match self.graph.variant(part)? {
-            Variant::Block(0, [label, ty]) => {
-                let label = self.graph.option(*label)?.map(|label| self.graph.text(label)).transpose()?;
-                Ok((label, *ty))
-            }
-            Variant::Block(0, [_, _, _, _]) => Ok((None, part)),
-            _ => Err(STRANGE),
-        }
-    }
-
-    /// The path and the constraints of a first-class module: one record since OCaml 5.4.
-    fn package(&self, fields: &[Value]) -> Result<(Value, Vec<(String, Value)>), CmiError> {
-        let (path, constraints) = match fields {
-            [package] => self.graph.pair(*package)?,
-            [path, constraints] => (*path, *constraints),
-            _ => return Err(STRANGE),
-        };
-        let constraint = |constraint| {
-            let (name, ty) = self.graph.pair(constraint)?;
-            Ok((self.long_name(name)?, ty))
-        };
-        Ok((path, self.graph.list(constraints)?.into_iter().map(constraint).collect::<Result<_, _>>()?))
-    }
-
-    /// A list of names; before OCaml 5.4 a `Longident.t`.
-    fn long_name(&self, name: Value) -> Result<String, CmiError> {
-        match self.graph.variant(name)? {
-            Variant::Block(0, [name]) => self.graph.text(*name),
-            Variant::Block(0, [_, _]) => {
-                let names = self.graph.list(name)?.into_iter().map(|name| self.graph.text(name));
-                Ok(names.collect::<Result<Vec<_>, _>>()?.join("."))
-            }
-            Variant::Block(1, [before, name]) => {
-                self.graph.deeper(|| Ok(format!("{}.{}", self.long_name(*before)?, self.graph.text(*name)?)))
-            }
-            _ => Err(STRANGE),
-        }
-    }
-
-    /// The public methods of an object type, by name, and whether it may have more.
-    pub fn methods(&self, mut fields: Value) -> Result<(Vec<(String, Value)>, bool), CmiError> {
-        let mut methods = Vec::new();
-        loop {
-            match self.resolve(fields)?.1 {
-                Variant::Block(5, [name, kind, ty, rest]) => {
-                    if self.is_public(*kind)? {
-                        methods.push((self.graph.text(*name)?, *ty));
-                    }
-                    fields = *rest;
-                }
-                end => {
-                    methods.sort_by(|(first, _), (second, _)| first.cmp(second));
-                    return Ok((methods, matches!(end, Variant::Block(..))));
-                }
-            }
-        }
-    }
-
-    /// Of a `field_kind`: variables are followed to `FKprivate` (0), `FKpublic` (1) or `FKabsent` (2).
-    fn is_public(&self, mut kind: Value) -> Result<bool, CmiError> {
-        loop {
-            match self.graph.variant(kind)? {
-                Variant::Constant(kind) => return Ok(kind == 1),
-                Variant::Block(0, [inner]) => kind = *inner,
-                Variant::Block(..) => return Err(STRANGE),
-            }
-        }
-    }
-
-    fn row(&self, mut row: Value) -> Result<Row, CmiError> {
-        let graph = self.graph;
-        let mut fields = Vec::new();
-        loop {
-            let [own, more, closed, _fixed, name] = *graph.record::<5>(row)? else { return Err(STRANGE) };
-            for field in graph.list(own)? {
-                let (label, field) = graph.pair(field)?;
-                fields.push((graph.text(label)?, self.field(field)?));
-            }
-            match self.resolve(more)?.1 {
-                Variant::Block(8, [inner]) => row = *inner,
-                _ => {
-                    fields.sort_by(|(first, _), (second, _)| first.cmp(second));
-                    let name = graph.option(name)?.map(|name| graph.pair(name)).transpose()?;
-                    return Ok(Row { fields, more, closed: graph.constant(closed)? != 0, name });
-                }
-            }
-        }
-    }
-
-    fn field(&self, mut field: Value) -> Result<Field, CmiError> {
-        let graph = self.graph;
-        let mut gathered = Vec::new();
-        loop {
-            match graph.variant(field)? {
-                Variant::Constant(_) => return Ok(Field::Absent),
-                Variant::Block(0, [ty]) => return Ok(Field::Present(graph.option(*ty)?)),
-                Variant::Block(1, [constant, types, _, extension]) => {
-                    gathered.extend(graph.list(*types)?);
-                    let inner = graph.contents(*extension)?;
-                    if matches!(graph.variant(inner)?, Variant::Constant(1)) {
-                        let constant = graph.constant(*constant)? != 0;
-                        return Ok(Field::Either { constant, types: gathered });
-                    }
-                    field = inner;
-                }
-                _ => return Err(STRANGE),
-            }
-        }
     }
 }

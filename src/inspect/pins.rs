@@ -160,7 +160,7 @@ mod tests {
     use crate::diagnostic::SourceFile;
 
     fn lock(text: &str) -> Lock {
-        Lock::read(&SourceFile::new("universe.lock".into(), text)).unwrap()
+        Lock::read(&SourceFile::new("universe.lock", text)).unwrap()
     }
 
     fn deb(name: &str, version: &str, digit: char) -> String {

@@ -83,7 +83,7 @@ pub fn compare(
         if reasons.is_empty() {
             nodes.follow.push(new.id());
         } else {
-            let text = sentences(&reasons, true);
+            let text = sentences(&reasons, false);
             nodes.changed.push(NodeDifference { before: old.id(), after: new.id(), reasons, text });
         }
         match (facts.planned(&old_key), facts.planned(&new_key)) {
@@ -94,6 +94,10 @@ pub fn compare(
             (Some(Fact { tree: one, .. }), Some(Fact { tree: other, .. }))
                 if store.has_tree(&one) && store.has_tree(&other) =>
             {
+                // What is in a site is at paths that depend on content, and in the other nodes' outputs.
+                if new.kind == Kind::Assembly {
+                    continue;
+                }
                 let (one, other) = (store.tree(&one)?, store.tree(&other)?);
                 let with_interfaces = matches!(new.kind, Kind::Build | Kind::JtwTools | Kind::Node);
                 let read = |file: &_| store.read(file);
@@ -160,8 +164,18 @@ fn compare_documents(
             (_, None) => reasons.push(Why::InputRemoved { input: pair.name }),
             (slot_before, slot_after) => {
                 let (before, after) = (of(inputs_before, slot_before), of(inputs_after, slot_after));
+                // The same input may be named twice.
+                let is_told = |reasons: &[Why]| {
+                    reasons.iter().any(|why| match why {
+                        Why::Content { before: one, after: other, .. } => {
+                            (Some(*one), Some(*other)) == (before, after)
+                        }
+                        _ => false,
+                    })
+                };
                 if let (Some(before), Some(after)) = (before, after)
                     && before != after
+                    && !is_told(&reasons)
                 {
                     let files = files(store, &before, &after)?;
                     reasons.push(Why::Content { input: pair.name, node: None, before, after, files });
@@ -193,7 +207,7 @@ pub fn compare_layers(
     if before.tree.is_some() && before.tree == after.tree {
         nodes.same_bytes.push(id(after));
     }
-    let text = sentences(&reasons, true);
+    let text = sentences(&reasons, false);
     nodes.changed.push(NodeDifference { before: id(before), after: id(after), reasons, text });
     Ok(nodes)
 }

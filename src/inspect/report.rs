@@ -7,10 +7,12 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::contents::{self, ContentDifference};
+use super::document::without_version;
 use super::folder::Folder;
 use super::pins::{BaseDifference, PackageSide, Pair, PinDifferences, Sides};
 use super::plans::{self, NodeDifferences};
 use super::sites::{Site, Worker};
+use super::trees::Entry;
 use crate::store::layer::LayerRecord;
 use crate::store::tree::{File, Tree};
 use crate::store::{Store, StoreError};
@@ -61,6 +63,17 @@ impl Content {
     }
 }
 
+/// The worker of two outputs of one node, if it differs.
+fn worker(content: &ContentDifference) -> Option<Sides<Worker>> {
+    let file = content.files.iter().find(|file| file.path.to_string() == "worker.js")?;
+    let of = |entry: Option<&Entry>| match entry? {
+        Entry::File { size, blob, .. } => Some(Worker { content_hash: blob.clone(), bytes: *size }),
+        _ => None,
+    };
+    let (before, after) = (of(file.change.before()), of(file.change.after()));
+    Some(Sides { name: "worker.js".to_owned(), before, after })
+}
+
 impl Report {
     /// A report in which nothing differs yet.
     pub fn new(sort: Sort, before: &str, after: &str) -> Self {
@@ -97,7 +110,24 @@ impl Report {
     ) {
         self.toolchain.splice(0..0, Pair::between(&toolchain[0], &toolchain[1]));
         self.nodes = nodes;
+        for content in &contents {
+            match content.of.split_once('/') {
+                Some(("build", id)) => self.add_rebuilt(id),
+                Some(("jtw-tools", _)) => self.workers.extend(worker(content)),
+                _ => {}
+            }
+        }
         self.contents = contents;
+    }
+
+    /// Tells of a package whose version is the same and whose output is not.
+    fn add_rebuilt(&mut self, id: &str) {
+        let name = without_version(id);
+        if self.packages.iter().all(|package| package.name != name) {
+            let version = id[name.len()..].trim_start_matches('.').to_owned();
+            let side = Some(PackageSide { version, content_hash: None, bytes: None });
+            self.packages.push(Sides { name: name.to_owned(), before: side.clone(), after: side });
+        }
     }
 
     /// Adds what differs between two sites.

@@ -35,6 +35,7 @@ pub enum SiteError {
 /// The toplevel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Worker {
+    /// The part of its URL that is made from its content; where no site is, the name of its bytes.
     pub content_hash: String,
     /// Of `worker.js`.
     pub bytes: u64,

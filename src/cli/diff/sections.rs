@@ -4,14 +4,18 @@ use crate::inspect::contents::ContentDifference;
 use crate::inspect::interfaces::{InterfaceChange, InterfaceTotals, ItemChange, ModuleDifference};
 use crate::inspect::pins::{PackageSide, Pair, Sides};
 use crate::inspect::report::Report;
+use crate::inspect::sites::Worker;
 use crate::inspect::trees::{Change, Difference, Entry, Totals};
 
 use super::super::render::bytes;
+use crate::store::tree::BlobHash;
 
 /// So many rows of a section are shown, where not all are asked for.
 const SHOWN: usize = 20;
 /// So many packages are named in the verdict.
 const NAMED: usize = 3;
+/// Words of so many hexadecimal digits are hashes.
+const FEWEST_DIGITS: usize = 32;
 /// Digits of a hash that are shown.
 const DIGITS: usize = 12;
 
@@ -93,14 +97,7 @@ impl Section {
 pub(super) fn of(report: &Report, detail: Detail) -> Vec<Section> {
     let mut sections = vec![
         Section::new("toolchain", report.toolchain.iter().map(pair).collect()),
-        Section::new(
-            "worker",
-            report
-                .workers
-                .iter()
-                .map(|worker| sides(worker, |side| format!("{} ({})", side.content_hash, bytes(side.bytes))))
-                .collect(),
-        ),
+        Section::new("worker", report.workers.iter().map(worker).collect()),
         Section::new("packages", report.packages.iter().map(package).collect()),
     ];
     for base in &report.bases {
@@ -133,11 +130,18 @@ fn sides<T>(sides: &Sides<T>, told: impl Fn(&T) -> String) -> Row {
 }
 
 fn pair(pair: &Pair) -> Row {
-    sides(pair, |word| {
-        // Commits and hashes by their beginning.
-        let is_hash = word.len() >= 40 && word.chars().all(|digit| digit.is_ascii_hexdigit());
-        if is_hash { word[..DIGITS].to_owned() } else { word.clone() }
-    })
+    sides(pair, |word| short(word).to_owned())
+}
+
+/// Commits and hashes by their beginning.
+fn short(word: &str) -> &str {
+    let digits = word.strip_prefix(BlobHash::PREFIX).unwrap_or(word);
+    let is_hash = digits.len() >= FEWEST_DIGITS && digits.chars().all(|digit| digit.is_ascii_hexdigit());
+    if is_hash { &digits[..DIGITS] } else { word }
+}
+
+fn worker(worker: &Sides<Worker>) -> Row {
+    sides(worker, |side| format!("{} ({})", short(&side.content_hash), bytes(side.bytes)))
 }
 
 fn package(package: &Sides<PackageSide>) -> Row {
@@ -342,7 +346,7 @@ pub(super) fn verdict(report: &Report) -> String {
                 "worker.js has other bytes".to_owned()
             }
             (Some(before), Some(after)) => format!("worker.js {}", between(before.bytes, after.bytes)),
-            _ => format!("another worker for OCaml {}", worker.name),
+            _ => format!("another compiler for the worker: {}", worker.name),
         });
     }
     let rows: Vec<Row> =
