@@ -150,7 +150,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("publish", &["outcome", "store", "jtw", "assemble"]),
-    ("inspect", &["cmi", "outcome", "lock", "store", "solution", "derivation", "plan", "assemble"]),
+    ("inspect", &["cmi", "source", "outcome", "lock", "store", "solution", "derivation", "plan", "assemble"]),
     ("serve", &["store", "publish"]),
     ("doctor", &["request", "outcome", "store", "fetch", "sandbox"]),
     (

@@ -1,3 +1,5 @@
+//! What the compiler prints, what damaged interfaces give, and each code of the marshalled form.
+
 use super::marshal::Value;
 use super::*;
 
@@ -139,6 +141,33 @@ fn circles_and_depth_end() {
     let mut deep = vec![0x90; 1 << 20];
     deep.push(0x40);
     assert_eq!(Interface::read(&interface(&deep)), Err(CmiError::Damaged(SHAPE)));
+}
+
+/// `val v` with a type that nests `depth` deep on the left side of arrows, where parentheses are needed.
+fn nested(depth: usize) -> Vec<u8> {
+    let mut ty = Vec::new();
+    for _ in 0..depth {
+        ty.extend([0xc0, 0xc1, 0x40]);
+    }
+    let variable = [0xc0, 0x90, 0x40, 0x40, 0x40, 0x40];
+    ty.extend(variable);
+    for _ in 0..depth {
+        ty.extend(variable);
+        ty.extend([0x40; 4]);
+    }
+    let mut signature = vec![0xa0, 0xb0, 0x92, 0x21, b'v', 0xd0];
+    signature.extend(ty);
+    // Kind, place, attributes, number; visibility; the end of the list.
+    signature.extend([0x40; 6]);
+    interface(&signature)
+}
+
+#[test]
+fn types_may_nest_and_not_endlessly() {
+    let read = Interface::read(&nested(3)).unwrap();
+    assert_eq!(read.items[0].text, "val v : (('a -> 'b) -> 'c) -> 'd");
+    assert!(Interface::read(&nested(100)).is_ok());
+    assert_eq!(Interface::read(&nested(100_000)), Err(CmiError::TooDeep));
 }
 
 const SHAPE: &str = "its signature has another shape than the compiler's";

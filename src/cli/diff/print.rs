@@ -17,7 +17,8 @@ pub(super) fn text(report: &Report, sections: &[Section]) -> String {
     // Writing to a string cannot fail.
     for section in sections {
         let _ = writeln!(text, "\n{}", section.title);
-        let width = section.rows.iter().map(|row| row.name.chars().count()).filter(|width| *width <= WIDEST);
+        let rows = section.rows.iter().filter(|row| row.mark != Mark::Plain);
+        let width = rows.map(|row| row.name.chars().count()).filter(|width| *width <= WIDEST);
         let width = width.max().unwrap_or(0);
         for row in &section.rows {
             let line = format!("  {} {:width$}  {}", row.mark.sign(), row.name, row.what);
@@ -106,11 +107,14 @@ fn word(mark: Mark) -> &'static str {
     }
 }
 
-/// Text that Markdown leaves alone.
+/// Text that Markdown leaves alone, but for code in backquotes.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
+    let mut is_code = false;
     for character in text.chars() {
-        if "\\*_[]<>|#".contains(character) {
+        is_code ^= character == '`';
+        // Tables take a bar for the end of a cell in code too.
+        if character == '|' || (!is_code && "\\*_[]<>#".contains(character)) {
             escaped.push('\\');
         }
         escaped.push(character);

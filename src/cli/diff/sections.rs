@@ -1,5 +1,6 @@
 //! A report → sections with rows, whatever they are printed as, and the verdict in one line.
 
+use crate::cli::render::bytes;
 use crate::inspect::contents::ContentDifference;
 use crate::inspect::interfaces::{InterfaceChange, InterfaceTotals, ItemChange, ModuleDifference};
 use crate::inspect::pins::{PackageSide, Pair, Sides};
@@ -7,7 +8,6 @@ use crate::inspect::report::Report;
 use crate::inspect::sites::Worker;
 use crate::inspect::trees::{Change, Difference, Entry, Totals};
 
-use super::super::render::bytes;
 use crate::store::tree::BlobHash;
 
 /// So many rows of a section are shown, where not all are asked for.
@@ -174,12 +174,11 @@ fn nodes(report: &Report) -> Section {
     rows.extend(nodes.added.iter().map(|id| Row::new(Mark::Added, id, "")));
     rows.extend(nodes.removed.iter().map(|id| Row::new(Mark::Removed, id, "")));
     if !nodes.follow.is_empty() {
-        let count = nodes.follow.len();
-        rows.push(Row::new(
-            Mark::Plain,
-            format!("{} because of their inputs", counted(count, "more node", "more nodes")),
-            "",
-        ));
+        let told = match nodes.follow.len() {
+            1 => "1 more node because of its inputs".to_owned(),
+            count => format!("{count} more nodes because of their inputs"),
+        };
+        rows.push(Row::new(Mark::Plain, told, ""));
     }
     Section::new("nodes", rows)
 }
@@ -326,6 +325,22 @@ fn told_interfaces(totals: &InterfaceTotals) -> String {
     told.join(", ")
 }
 
+/// The same without the kinds, where there are several.
+fn short_interfaces(totals: &InterfaceTotals) -> String {
+    let mut short = InterfaceTotals { unreadable: totals.unreadable, ..InterfaceTotals::default() };
+    for (counts, short) in [
+        (&totals.removed, &mut short.removed),
+        (&totals.retyped, &mut short.retyped),
+        (&totals.added, &mut short.added),
+    ] {
+        match counts.len() {
+            0 | 1 => short.clone_from(counts),
+            _ => drop(short.insert("item", counts.values().sum())),
+        }
+    }
+    told_interfaces(&short)
+}
+
 fn plural(kind: &str) -> String {
     if kind.ends_with('s') { format!("{kind}es") } else { format!("{kind}s") }
 }
@@ -384,7 +399,7 @@ pub(super) fn verdict(report: &Report) -> String {
     for content in &report.contents {
         totals.add(&content.interface_totals);
     }
-    told.extend(Some(told_interfaces(&totals)).filter(|text| !text.is_empty()));
+    told.extend(Some(short_interfaces(&totals)).filter(|text| !text.is_empty()));
     told.join("; ")
 }
 

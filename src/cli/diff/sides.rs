@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::arguments::UniverseArguments;
-use super::super::arguments::diff::Diff;
-use super::super::inspect::by_name;
-use super::super::load::{Loaded, Pinning};
-use super::super::trouble::{Exit, Trouble};
+use crate::cli::arguments::UniverseArguments;
+use crate::cli::arguments::diff::Diff;
+use crate::cli::inspect::by_name;
+use crate::cli::load::{Loaded, Pinning};
+use crate::cli::trouble::{Exit, Trouble};
 use crate::diagnostic::SourceFile;
 use crate::inspect::folder::Folder;
 use crate::inspect::report::Content;
