@@ -5,6 +5,7 @@ mod arguments;
 mod batch;
 mod diff;
 mod doctor;
+mod enter;
 mod gc;
 mod inspect;
 mod load;
@@ -12,6 +13,7 @@ mod plan;
 mod progress;
 mod realise;
 mod render;
+mod request;
 mod roots;
 mod runs;
 mod serve;
@@ -55,7 +57,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         Verb::WhyNot(verb) => why_not::run(global, verb),
         Verb::WhyBuild(verb) => why_build::run(global, verb),
         Verb::WhyDepends(verb) => why_depends::run(global, verb),
-        Verb::Enter(_) => unreachable!(),
+        Verb::Enter(verb) => enter::run(global, verb),
         Verb::Diff(verb) => diff::run(global, verb),
         Verb::Show(verb) => inspect::show(global, verb),
         Verb::Log(verb) => inspect::log(global, verb),

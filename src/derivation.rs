@@ -280,8 +280,10 @@ pub struct Tools {
 pub struct Jtw {
     pub package: String,
     pub version: String,
-    /// The root that the compiler runs in.
+    /// The root that the compiler runs in, and what is added to it.
     pub base: Layer<Slot>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra: Vec<Layer<Slot>>,
     /// The package's layer, and where it is mounted.
     pub layer: Slot,
     pub prefix: String,

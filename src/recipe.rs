@@ -252,6 +252,8 @@ impl RecipeKind for JtwToolsRecipe {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JtwRecipe {
     pub purpose: String,
+    /// Bases whose trees are added to the one that packages are built in.
+    pub extra: Vec<RecipeName>,
     /// The compiler; its sub-command, flags, runtime files, the archive and the output follow.
     pub command: Argv,
     pub env: Environment,
@@ -266,10 +268,11 @@ impl RecipeKind for JtwRecipe {
 
     fn read(table: &mut Table<'_>) -> Option<Self> {
         let purpose = purpose(table);
+        let extra = table.optional("extra", |value| value.list(Value::text)).unwrap_or_default();
         let command = table.required("command", |value| Argv::read(value, &JTW_SCOPE));
         let env = table.required("env", |value| Environment::read(value, &JTW_SCOPE));
         let limits = table.required("limits", limits);
-        Some(Self { purpose: purpose?, command: command?, env: env?, limits: limits? })
+        Some(Self { purpose: purpose?, extra, command: command?, env: env?, limits: limits? })
     }
 }
 

@@ -177,3 +177,59 @@ fn every_compiled_interface_of_the_store_can_be_read() {
         assert!(read.is_ok(), "{}: {}", path.display(), read.unwrap_err());
     }
 }
+
+/// A recipe of the repository, changed, beside the universe.
+fn override_recipe(universe: &TestUniverse, path: &str, from: &str, to: &str) {
+    let recipe = std::fs::read_to_string(Path::new(REPOSITORY).join("recipes").join(path)).unwrap();
+    assert!(recipe.contains(from), "no `{from}` in {path}");
+    universe.write(&format!("recipes/{path}"), &recipe.replacen(from, to, 1));
+}
+
+/// The nodes of these kinds that the run knows of.
+fn of_kinds(ended: &Ended, kinds: &[&str]) -> BTreeSet<String> {
+    let is_one = |id: &String| kinds.iter().any(|kind| id.starts_with(&format!("{kind}/")));
+    ended.outcomes().into_iter().map(|(id, _)| id).filter(is_one).collect()
+}
+
+#[test]
+fn another_js_of_ocaml_compiles_all_for_the_browser_again_and_no_package() {
+    let Some(universe) = demo() else { return };
+    // What a new revision of Debian's package may be: other files, the same compiler.
+    let drop = "drop = [\n";
+    override_recipe(&universe, "base/js-of-ocaml.toml", drop, "drop = [\n  \"**.mli\",\n");
+    let changed = realise(&universe, "-o site");
+    let mut expected = of_kinds(&changed, &["jtw", "jtw-tools"]);
+    assert!(expected.len() > 10, "{changed}");
+    expected.insert("base/js-of-ocaml".into());
+    assert_eq!(with(&changed, "built"), expected, "{changed}");
+    assert_eq!(with(&changed, "cutoff"), of_kinds(&changed, &["assembly"]), "{changed}");
+}
+
+#[test]
+fn another_option_of_js_of_ocaml_concerns_browser_layers_and_the_site() {
+    let Some(universe) = demo() else { return };
+    let script = "if [ $1 = compile ]; then set -- \"$@\" --opt 3; fi; exec js_of_ocaml \"$@\"";
+    let command = format!("[\"sh\", \"-euc\", '{script}', \"js_of_ocaml\"]");
+    override_recipe(&universe, "jtw.toml", "[\"js_of_ocaml\"]", &command);
+    let changed = realise(&universe, "-o site");
+    assert_eq!(with(&changed, "built"), of_kinds(&changed, &["jtw", "assembly"]), "{changed}");
+    assert_eq!(with(&changed, "cutoff"), set(&[]), "{changed}");
+}
+
+#[test]
+fn another_compiler_builds_every_package_again_and_equal_outputs_end_there() {
+    let Some(universe) = demo() else { return };
+    // A base that differs where no output shows it: what comes out is equal, so the site is not made anew.
+    override_recipe(
+        &universe,
+        "base/ocaml.toml",
+        "setup = [\n",
+        "setup = [\n  [\"touch\", \"/etc/another\"],\n",
+    );
+    let changed = realise(&universe, "-o site");
+    let mut expected = of_kinds(&changed, &["build", "jtw", "jtw-tools"]);
+    assert!(expected.len() > 30, "{changed}");
+    expected.insert("base/ocaml".into());
+    assert_eq!(with(&changed, "built"), expected, "{changed}");
+    assert_eq!(with(&changed, "cutoff"), of_kinds(&changed, &["assembly"]), "{changed}");
+}

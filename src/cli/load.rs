@@ -31,7 +31,7 @@ use crate::plan::Plan;
 use crate::plan::evaluate::{Evaluation, evaluate};
 use crate::recipe::opam::OpamRecipe;
 use crate::recipe::overlay::Recipes;
-use crate::recipe::{AssemblyRecipe, BaseRecipe, JtwToolsRecipe, RecipeKind, ScriptRecipe};
+use crate::recipe::{AssemblyRecipe, BaseRecipe, JtwRecipe, JtwToolsRecipe, RecipeKind, ScriptRecipe};
 use crate::solution::{Release, Solution};
 use crate::solve::opam::Impossible;
 use crate::solve::solve;
@@ -348,6 +348,7 @@ impl Loaded {
             if self.universe.has_site {
                 needed.insert(tools.base);
                 needed.extend(tools.extra);
+                needed.extend(JtwRecipe::load(&self.recipes)?.recipe.extra);
             }
         }
         if !self.universe.nodes.is_empty() {

@@ -29,11 +29,9 @@ pub(super) fn notes(plan: &Plan, universe: &Universe, fetcher: &Fetcher, store: 
         substituted.extend(own.chain(extra));
     }
     let mut notes = Vec::new();
-    for node in plan.ids() {
+    for node in plan.ids().filter(|node| plan.derivation(*node).kind == Kind::Source) {
         let derivation = plan.derivation(node);
-        let (Kind::Source, Ok(Action::Fetch(fetch))) = (derivation.kind, derivation.action()) else {
-            continue;
-        };
+        let Ok(Action::Fetch(fetch)) = derivation.action() else { continue };
         let provenance = fetcher.provenance(store, &fetch.archive, None);
         let note = SourceNote {
             name: derivation.name.to_string(),

@@ -129,7 +129,7 @@ fn blocked_by(plan: &Plan, run: &Run, node: NodeId) -> usize {
 }
 
 /// What the reader may do about a failure.
-fn hint(failure: &Failure) -> Option<&'static str> {
+pub(super) fn hint(failure: &Failure) -> Option<&'static str> {
     Some(match failure {
         Failure::BuilderExit { .. } | Failure::BuilderSignal { .. } | Failure::MissingOutput { .. } => {
             "the failure is remembered; after a change outside the recipe, `--retry-failed` tries again"

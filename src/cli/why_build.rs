@@ -114,7 +114,9 @@ pub(super) fn run(global: &Global, verb: &WhyBuild) -> Result<ExitCode, Trouble>
             None => question.answer(&would, "neither", None),
         }
     };
-    let is_failed = |node: &usize| forecasts[*node].prospect == Prospect::Failed;
+    let is_failed = |node: &usize| {
+        forecasts[*node].prospect == Prospect::Failed && asked.is_none_or(|asked| asked == *node)
+    };
     answer.failed = (0..would.len()).filter(is_failed).map(|node| would.id(node).to_owned()).collect();
     history.troubles().iter().for_each(|trouble| render::note(&format!("notice: {trouble}")));
     if verb.json {
@@ -141,7 +143,10 @@ struct Question<'a> {
 impl Question<'_> {
     fn answer(&self, scene: &dyn Scene, tense: &'static str, run: Option<RunLine>) -> Answer {
         let line = |node: usize| Line { id: scene.id(node).to_owned(), standing: scene.standing(node) };
-        let explanation = explain(scene, self.store, self.asked.filter(|_| tense != "neither"));
+        let explanation = match tense {
+            "neither" => Explanation::default(),
+            _ => explain(scene, self.store, self.asked),
+        };
         let ways = self.asked.map(|node| explanation.chains(node));
         let cause = |cause: crate::inspect::why::Cause| {
             let found = &explanation.found[&cause.node];
@@ -267,11 +272,8 @@ impl Answer {
     fn groups(&self) -> Vec<Vec<&CauseLine>> {
         let mut groups: Vec<Vec<&CauseLine>> = Vec::new();
         for cause in &self.causes {
-            let is_common = matches!(
-                cause.reasons.as_slice(),
-                [Why::First | Why::Gone | Why::Stopped | Why::Unrecorded | Why::Trouble { .. }]
-            );
-            match groups.iter_mut().find(|group| is_common && group[0].reasons == cause.reasons) {
+            let is_same = |group: &&mut Vec<&CauseLine>| cause.way.is_none() && group[0].text == cause.text;
+            match groups.iter_mut().find(is_same) {
                 Some(group) => group.push(cause),
                 None => groups.push(vec![cause]),
             }

@@ -140,7 +140,7 @@ fn told(graph: &Graph, way: &(usize, Way)) -> String {
         let _ = writeln!(text, "  {needs} {}: {}", step.needed, step.relation.words());
     }
     if way.1.is_empty() {
-        text.push_str("  is what was asked for itself\n");
+        text.push_str("  is the same\n");
     }
     text
 }

@@ -89,6 +89,25 @@ pub fn forecasts(plan: &Plan, store: &Store, facts: &Facts) -> Result<Vec<Foreca
     Ok(forecasts)
 }
 
+/// The contents of a node's inputs, as far as they are there.
+pub fn input_trees(
+    plan: &Plan,
+    store: &Store,
+    facts: &Facts,
+    node: NodeId,
+) -> Result<Vec<Option<TreeHash>>, StoreError> {
+    let forecasts = forecasts(plan, store, facts)?;
+    let inputs = plan.derivation(node).inputs.iter();
+    let tree = |input: &Input| match input {
+        Input::Tree(tree) => Some(*tree),
+        Input::Node(id) if forecasts[id.index()].prospect == Prospect::Ignore => {
+            facts.planned(&plan.key(*id)).map(|fact| fact.tree).filter(|tree| store.has_tree(tree))
+        }
+        Input::Node(id) => forecasts[id.index()].tree,
+    };
+    Ok(inputs.map(tree).collect())
+}
+
 /// The contents of a node's inputs, if all of them are there.
 fn inputs(plan: &Plan, forecasts: &[Forecast], node: NodeId) -> Option<Vec<TreeHash>> {
     let tree = |input: &Input| match input {

@@ -127,6 +127,7 @@ pub struct Found {
 }
 
 /// Every node that is asked about, and those that led to them.
+#[derive(Default)]
 pub struct Explanation {
     pub found: BTreeMap<usize, Found>,
 }

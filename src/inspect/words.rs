@@ -13,6 +13,8 @@ use crate::store::tree::TreeHash;
 const SHOWN: usize = 72;
 /// So many files, or changes of one kind, are named.
 const NAMED: usize = 3;
+/// So many reasons of one node are told.
+const TOLD: usize = 6;
 /// Digits of a hash that are shown.
 const DIGITS: usize = 12;
 
@@ -36,6 +38,11 @@ pub fn sentences(whys: &[Why], all: bool) -> Vec<String> {
     if told.is_empty() {
         told.extend(fields.first().map(|change| field(change)));
     }
+    let more = told.len().saturating_sub(TOLD);
+    if !all && more > 1 {
+        told.truncate(TOLD);
+        told.push(format!("and {more} more changes"));
+    }
     told
 }
 
@@ -54,14 +61,14 @@ fn other(why: &Why, most: usize) -> Option<String> {
                 None => format!("{what} changed: {} → {}", short(before), short(after)),
             }
         }
-        Why::InputAdded { input } => format!("the input {input} came"),
-        Why::InputRemoved { input } => format!("the input {input} went"),
-        Why::Gone => "what it was built to is not in the store any more".to_owned(),
-        Why::Retried { failure } => format!("its failure is tried again: {failure}"),
+        Why::InputAdded { input } => format!("the input {input} is new"),
+        Why::InputRemoved { input } => format!("the input {input} is gone"),
+        Why::Gone => "its output is not in the store any more".to_owned(),
+        Why::Retried { failure } => format!("it had failed, and was tried again: {failure}"),
         Why::Trouble { failure } => format!("the machine was in trouble the last time: {failure}"),
         Why::Stopped => "the last run was stopped before it was done".to_owned(),
         Why::Unrecorded => {
-            "it was built from something else, which the store does not hold any more".to_owned()
+            "it was built from something else, of which the store holds no record any more".to_owned()
         }
     })
 }
@@ -123,7 +130,8 @@ fn is_pinned(fields: &[&FieldChange], name: &str) -> bool {
     fields.iter().filter_map(|field| Some((package(&field.path)?, *field))).any(|((of, rest), field)| {
         let has_sum =
             |value: &Option<Value>| value.as_ref().is_some_and(|value| value.get("sha256").is_some());
-        of == name && (rest == ".sha256" || has_sum(&field.before) || has_sum(&field.after))
+        let is_of_deb = [".version", ".path", ".size", ".sha256"].contains(&rest);
+        of == name && (is_of_deb || has_sum(&field.before) || has_sum(&field.after))
     })
 }
 
@@ -139,6 +147,7 @@ fn is_told_elsewhere(field: &FieldChange, all: &[&FieldChange], inputs_changed: 
     };
     // Where the bytes of another archive come from, and what the lists of inputs look like.
     (path.starts_with("archive.places") && has(&is_checksum))
+        || (inputs_changed && path.starts_with("packages[") && path.ends_with(']'))
         || (inputs_changed
             && ["request.mounts", "present[", "primitives", "extra"].iter().any(|of| path.starts_with(of)))
         || (path == "package" && has(&|path| path == "version"))
@@ -237,11 +246,23 @@ fn told_texts(before: &str, after: &str) -> String {
 
 fn pair(change: &FieldChange) -> String {
     match (&change.before, &change.after) {
+        (Some(Value::Array(before)), Some(Value::Array(after))) if are_words(before) && are_words(after) => {
+            let only = |one: &[Value], other: &[Value], word: &str| -> Vec<String> {
+                let only = one.iter().filter(|value| !other.contains(value));
+                only.map(|value| format!("{} ({word})", shown(value))).collect()
+            };
+            let told = [only(after, before, "new"), only(before, after, "gone")].concat();
+            if told.is_empty() { "in another order".to_owned() } else { listed(told, TOLD) }
+        }
         (Some(before), Some(after)) => format!("{} → {}", shown(before), shown(after)),
         (None, Some(after)) => format!("{} (new)", shown(after)),
         (Some(before), None) => format!("{} (gone)", shown(before)),
         (None, None) => String::new(),
     }
+}
+
+fn are_words(list: &[Value]) -> bool {
+    list.iter().all(Value::is_string)
 }
 
 /// A value for people: plain words as they are, hashes by their beginning, all else quoted.

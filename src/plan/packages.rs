@@ -9,6 +9,7 @@ use super::opam::Opam;
 use super::recipes::plan_build;
 use super::slots::Slots;
 use crate::derivation::{self, Action, AssemblyPackage, Derivation, Input, Kind, NodeId, OUT};
+use crate::name::RecipeName;
 use crate::package::Provision;
 use crate::recipe::build::BuildRecipe;
 use crate::recipe::template::Bindings;
@@ -139,6 +140,8 @@ fn plan_tools(planner: &mut Planner<'_>) -> Result<NodeId, PlanError> {
 /// What all assemblies have in common.
 struct Sites<'l> {
     base: PlannedBase,
+    /// What is added to it.
+    extra: Vec<(RecipeName, NodeId)>,
     prefix: String,
     recipe: Loaded<JtwRecipe>,
     tools: NodeId,
@@ -157,7 +160,10 @@ impl<'l> Sites<'l> {
         AssemblyRecipe::load(recipes)?;
         let prefix = BuildRecipe::load(recipes)?.recipe.prefix.to_string();
         let base = library_base(planner)?;
-        Ok(Self { base, prefix, recipe: JtwRecipe::load(recipes)?, tools, layers, jtw: HashMap::new() })
+        let recipe = JtwRecipe::load(recipes)?;
+        let extra = recipe.recipe.extra.iter().map(|name| Ok((name.clone(), planner.base(name)?.node)));
+        let extra = extra.collect::<Result<_, PlanError>>()?;
+        Ok(Self { base, extra, prefix, recipe, tools, layers, jtw: HashMap::new() })
     }
 
     fn plan_assembly(&mut self, planner: &mut Planner<'_>, target: &Target) -> Result<NodeId, PlanError> {
@@ -209,6 +215,8 @@ impl<'l> Sites<'l> {
         bindings.set_facts(&self.base.facts);
         let mut slots = Slots::default();
         let root = slots.layer("base", Input::Node(self.base.node));
+        let extra = self.extra.iter().map(|(name, node)| slots.layer(name.as_str(), Input::Node(*node)));
+        let extra = extra.collect();
         let primitives = package.primitives_from.iter().filter_map(|from| {
             let node = self.layers.get(from)?;
             Some(slots.layer(&solution.packages[*from].full_name(), Input::Node(*node)))
@@ -218,6 +226,7 @@ impl<'l> Sites<'l> {
             package: package.name().to_string(),
             version: package.version().to_string(),
             base: root,
+            extra,
             layer: slots.bind(Input::Node(*layer)),
             prefix: self.prefix.clone(),
             primitives,

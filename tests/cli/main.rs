@@ -9,6 +9,7 @@ mod bad_input;
 mod builds;
 mod collecting;
 mod diff;
+mod enter;
 mod failures;
 mod limits;
 mod locks;

@@ -82,7 +82,10 @@ fn every_kind_of_change_has_its_words() {
     let Some(universe) = TestUniverse::buildable(TWO_NODES) else { return };
     universe.run("realise universe.toml").success();
     universe.edit("name   = \"shout\"\ninputs = [\"greeting\"]\n", "name = \"shout\"\ninputs = [\"greeting\", \"more\"]\ntimeout = 7\nmemory = \"64M\"\noutputs = [\"hello\"]\nenv = { LC_ALL = \"C.UTF-8\", X = \"y z\" }\n");
-    universe.edit("[[node]]\nname = \"shout\"", "[[node]]\nname = \"more\"\nscript = \"echo more > $out/more\"\n\n[[node]]\nname = \"shout\"");
+    universe.edit(
+        "[[node]]\nname = \"shout\"",
+        "[[node]]\nname = \"more\"\nscript = \"echo more > $out/more\"\n\n[[node]]\nname = \"shout\"",
+    );
     let added = universe.run("why-build universe.toml").success();
     universe.run("realise universe.toml").success();
     universe.edit("inputs = [\"greeting\", \"more\"]", "inputs = [\"more\"]");
@@ -101,6 +104,22 @@ fn a_base_whose_package_is_another_version_is_the_cause() {
     universe.write("universe.lock", &lock.replace(version, &format!("{version}+1")));
     let ended = universe.run("why-build universe.toml").success();
     assert_snapshot!("changed_base", ended.to_string().replace(version, "[version]"));
+}
+
+/// Several nodes with one reason are told together, and no node tells everything unless asked to.
+#[test]
+fn what_is_alike_is_told_once_and_what_is_much_is_cut_short() {
+    let nodes = |word: &str| -> String {
+        let node = |number| format!("[[node]]\nname = \"n{number}\"\nscript = \"echo {word} > $out/text\"\n");
+        let variables: Vec<String> = (0..9).map(|number| format!("V{number} = \"{word}\"")).collect();
+        let many =
+            format!("[[node]]\nname = \"many\"\nscript = \"true\"\nenv = {{ {} }}\n", variables.join(", "));
+        format!("name = \"x\"\n{}{many}", (0..5).map(node).collect::<String>())
+    };
+    let Some(universe) = TestUniverse::buildable(&nodes("one")) else { return };
+    universe.run("realise universe.toml").success();
+    universe.write("universe.toml", &nodes("two"));
+    assert_snapshot!("alike_and_much", universe.run("why-build universe.toml").success());
 }
 
 #[test]
@@ -133,7 +152,9 @@ fn failures_and_what_is_gone_are_told_as_such() {
 
 #[test]
 fn trouble_of_the_machine_and_stops_are_told_as_such() {
-    let text = TWO_NODES.replace("echo hello >", "sleep 1000; echo hello >").replace("script = \"sleep", "timeout = 1\nscript = \"sleep");
+    let text = TWO_NODES
+        .replace("echo hello >", "sleep 1000; echo hello >")
+        .replace("script = \"sleep", "timeout = 1\nscript = \"sleep");
     let Some(universe) = TestUniverse::buildable(&text) else { return };
     assert_eq!(universe.run("realise universe.toml").code, Some(1));
     let trouble = universe.run("why-build universe.toml").success();
@@ -169,7 +190,8 @@ fn only_runs_that_build_something_are_kept_and_damage_to_them_is_passed_over() {
     let Some(universe) = chain() else { return };
     let runs = || -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(universe.path("store/runs")) else { return Vec::new() };
-        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     };
@@ -214,7 +236,8 @@ fn only_runs_that_build_something_are_kept_and_damage_to_them_is_passed_over() {
 fn ways_from_one_node_to_another() {
     let universe = TestUniverse::planned(CHAIN);
     universe.write("data", "x");
-    let ways = ["third base/busybox", "third base/busybox --all", "third alone", "first third", "first first"];
+    let ways =
+        ["third base/busybox", "third base/busybox --all", "third alone", "first third", "first first"];
     let ended: Vec<Ended> =
         ways.iter().map(|way| universe.run(&format!("why-depends universe.toml {way}"))).collect();
     let codes: Vec<Option<i32>> = ended.iter().map(|ended| ended.code).collect();

@@ -21,6 +21,23 @@ fn env() -> BTreeMap<String, String> {
     [("PATH", "/bin"), ("LC_ALL", "C")].map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
+fn jtw() -> Jtw {
+    Jtw {
+        package: "p".into(),
+        version: "1".into(),
+        base: layer("base", 0),
+        layer: 1,
+        prefix: "/p".into(),
+        extra: vec![],
+        primitives: vec![layer("q", 1), layer("r", 0)],
+        command: vec!["js_of_ocaml".into(), "--x".into()],
+        effects: Effects::Cps,
+        env: env(),
+        limits: limits(),
+        revision: 1,
+    }
+}
+
 fn base_of_parts() -> Base {
     let part = |from: &str, keep: &[&str]| Take {
         from: from.into(),
@@ -147,22 +164,8 @@ fn actions() -> Vec<(Kind, Action)> {
                 revision: 1,
             }),
         ),
-        (
-            Kind::Jtw,
-            Action::Jtw(Jtw {
-                package: "p".into(),
-                version: "1".into(),
-                base: layer("base", 0),
-                layer: 1,
-                prefix: "/p".into(),
-                primitives: vec![layer("q", 1), layer("r", 0)],
-                command: vec!["js_of_ocaml".into(), "--x".into()],
-                effects: Effects::Cps,
-                env: env(),
-                limits: limits(),
-                revision: 1,
-            }),
-        ),
+        (Kind::Jtw, Action::Jtw(jtw())),
+        (Kind::Jtw, Action::Jtw(Jtw { extra: vec![layer("js", 1), layer("more", 0)], ..jtw() })),
         (
             Kind::Assembly,
             Action::Assembly(Assembly {
@@ -433,10 +436,11 @@ const GOLDEN: &[(u32, [&str; GROUPS])] = &[(
         "d1a375b38925b4d35dc50fff625d39e30bba8d9efea52c3e048fefcd5fca4a3e",
         "e8c926c1777bec1fe24c40610a77ac33e35c4095e372ab06173d02d5d28b3cb7",
         "cb49ed219f6bd353400e3b90a8d1cb631c4acdb149cb8018ad4632dd02284c22",
+        "29de6275ef4d38a2a068c68c24474841abcaa25abd12b8419172ac6b9934f540",
     ],
 )];
 
-const GROUPS: usize = 4;
+const GROUPS: usize = 5;
 
 /// Which documents there were when the format was new (0), and which came at one time later.
 fn group(action: &Action) -> usize {
@@ -444,6 +448,7 @@ fn group(action: &Action) -> usize {
         Action::Opam(_) => 1,
         Action::Base(base) if !base.take.is_empty() => 2,
         Action::Assembly(assembly) if assembly.is_part => 3,
+        Action::Jtw(jtw) if !jtw.extra.is_empty() => 4,
         _ => 0,
     }
 }

@@ -123,6 +123,7 @@ impl TestUniverse {
                 fs::remove_file(path).unwrap();
             }
         }
+        let _ = fs::remove_dir_all(universe.path("store/runs"));
         fs::copy(seed.join("universe.lock"), universe.path("universe.lock")).unwrap();
         Some(universe)
     }

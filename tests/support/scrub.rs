@@ -54,7 +54,8 @@ fn time(text: &str) -> Option<(usize, &'static str)> {
 /// `2026-11-29 15:10:03 UTC`, and seconds since 1970.
 fn moment(text: &str) -> Option<(usize, &'static str)> {
     let length = "2026-11-29 15:10:03 UTC".len();
-    let is_moment = text.get(..length).is_some_and(|moment| moment.starts_with("20") && moment.ends_with(" UTC"));
+    let is_moment =
+        text.get(..length).is_some_and(|moment| moment.starts_with("20") && moment.ends_with(" UTC"));
     if is_moment { Some((length, "[moment]")) } else { time(text) }
 }
 
