@@ -31,6 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("version", &["diagnostic", "toml_reader"]),
     ("source", &["path"]),
     ("effects", &[]),
+    ("cmi", &[]),
     ("store::key", &[]),
     ("store::tree", &[]),
     ("findlib", &["store::tree"]),
@@ -122,7 +123,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "version",
         ],
     ),
-    ("inspect", &["outcome", "store", "solution", "derivation", "plan"]),
     ("sandbox", &["request", "outcome", "store"]),
     ("realise", &["source", "request", "outcome", "derivation", "plan", "store"]),
     ("jtw", &["effects", "findlib", "install", "name", "version", "source", "outcome", "plan", "store"]),
@@ -150,6 +150,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("publish", &["outcome", "store", "jtw", "assemble"]),
+    ("inspect", &["cmi", "source", "outcome", "lock", "store", "solution", "derivation", "plan", "assemble"]),
     ("serve", &["store", "publish"]),
     ("doctor", &["request", "outcome", "store", "fetch", "sandbox"]),
     (

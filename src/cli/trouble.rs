@@ -7,6 +7,7 @@ mod repository;
 use crate::diagnostic::SourceError;
 use crate::fetch::debian::DebianError;
 use crate::fetch::mirror::MirrorError;
+use crate::inspect::sites::SiteError;
 use crate::package::set::{Misplaced, PackageError};
 use crate::pins::PinError;
 use crate::plan::evaluate::PlanError;
@@ -206,6 +207,15 @@ impl From<PublishError> for Trouble {
                 let help = "give another directory with `-o DIR`, or empty this one";
                 Self::new(Exit::Environment, "jtwbuild::publish::occupied", error, Some(help))
             }
+        }
+    }
+}
+
+impl From<SiteError> for Trouble {
+    fn from(error: SiteError) -> Self {
+        match error {
+            SiteError::Store(error) => error.into(),
+            error => Self::new(Exit::Input, "jtwbuild::diff::site", error, None),
         }
     }
 }

@@ -8,6 +8,7 @@ mod support;
 mod bad_input;
 mod builds;
 mod collecting;
+mod diff;
 mod enter;
 mod failures;
 mod git;
