@@ -7,6 +7,7 @@ mod packages;
 mod recipes;
 mod scripts;
 mod slots;
+mod tools;
 
 use std::collections::HashMap;
 

@@ -92,12 +92,27 @@ pub struct OpamRelease {
     pub depexts: Vec<String>,
 }
 
-/// What an opam file's `url` leads to.
+/// Where the source of a package of an opam repository is.
 #[derive(Clone, Debug)]
-pub struct OpamSource {
-    pub archive: SourceArchive,
-    /// What it is called if it is no archive.
-    pub file_name: String,
+pub enum OpamSource {
+    /// What its file's `url` leads to.
+    Url {
+        archive: SourceArchive,
+        /// What it is called if it is no archive.
+        file_name: String,
+    },
+    /// The worker's tree, in which its file lies.
+    WorkerTree,
+}
+
+impl OpamSource {
+    /// What has to be fetched.
+    pub fn archive(&self) -> Option<&Archive> {
+        match self {
+            Self::Url { archive, .. } => Some(&archive.archive),
+            Self::WorkerTree => None,
+        }
+    }
 }
 
 /// A file that lies beside an opam file.

@@ -1,6 +1,7 @@
 //! `universe.toml`: what the user wants, read into checked types with the places of everything
 //! that a later stage may have to complain about.
 
+pub mod layout;
 pub mod node;
 pub mod repository;
 
@@ -19,6 +20,7 @@ use crate::recipe::opam::OpamRecipe;
 use crate::recipe::overlay::{RecipesError, read_bounded};
 use crate::recipe::values::parse_url;
 use crate::toml_reader::{FromText, Table, TextError, Value, one_of, read_partly};
+use crate::universe::layout::Layout;
 use crate::universe::node::{Node, UnresolvedNode, resolve};
 use crate::universe::repository::Repositories;
 
@@ -39,6 +41,8 @@ pub struct Universe {
     pub effects: Effects,
     pub base: BaseChoice,
     pub tools: Tools,
+    /// What the tree is that `tools` names.
+    pub layout: Layout,
     /// Whether there is one: otherwise packages are only built.
     pub has_site: bool,
     /// Where the site goes, relative to the universe's directory.
@@ -287,6 +291,7 @@ fn read_universe(table: &mut Table<'_>, directory: &Path) -> Parsed {
         expired_release: ExpiredRelease::Warn,
         span: Span::default(),
     };
+    let (tools, layout) = tools.unwrap_or((Tools::BuiltIn, Layout::Worker));
     let universe = name.map(|name| Universe {
         name,
         compiler,
@@ -294,7 +299,8 @@ fn read_universe(table: &mut Table<'_>, directory: &Path) -> Parsed {
         repositories,
         effects,
         base: base.unwrap_or_else(default_base),
-        tools: tools.unwrap_or(Tools::BuiltIn),
+        tools,
+        layout,
         has_site: has_site.unwrap_or(true),
         output: output.flatten().unwrap_or_else(|| RelativePath::new("site").expect("a good path")),
         nodes: Vec::new(),
@@ -336,10 +342,11 @@ fn default_base() -> RecipeName {
     RecipeName::new("ocaml").expect("a good name")
 }
 
-fn read_tools(table: &mut Table<'_>) -> Option<Tools> {
+fn read_tools(table: &mut Table<'_>) -> Option<(Tools, Layout)> {
     let path = table.required("path", |value| Some((value.line()?, value.span_in(0))));
+    let layout = layout::read(table, path.as_ref().map_or_else(Span::default, |(_, span)| *span));
     let (path, span) = path?;
-    Some(Tools::Path { path: path.into(), span })
+    Some((Tools::Path { path: path.into(), span }, layout?))
 }
 
 fn read_includes(value: Value<'_>) -> Option<Vec<(RelativePath, Span)>> {

@@ -4,6 +4,8 @@
 //! sets it. Set to nothing, it says that another step runs these tests.
 
 mod support;
+#[path = "demo/worker_repository.rs"]
+mod worker_repository;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

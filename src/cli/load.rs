@@ -2,6 +2,7 @@
 
 mod libraries;
 mod opam;
+mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::time::SystemTime;
 
 pub(super) use self::opam::Opened;
 use self::opam::impossible_lines;
+use self::worker::WorkerSolution;
 use super::arguments::{Global, UniverseArguments};
 use super::trouble::{Exit, Trouble};
 use crate::derivation::{Input, Kind};
@@ -32,11 +34,12 @@ use crate::plan::evaluate::{Evaluation, evaluate};
 use crate::recipe::opam::OpamRecipe;
 use crate::recipe::overlay::Recipes;
 use crate::recipe::{AssemblyRecipe, BaseRecipe, JtwRecipe, JtwToolsRecipe, RecipeKind, ScriptRecipe};
-use crate::solution::{Release, Solution};
+use crate::solution::{OpamSource, Release, Solution};
 use crate::solve::opam::Impossible;
 use crate::solve::solve;
 use crate::store::tree::TreeHash;
 use crate::store::{Store, disk};
+use crate::universe::layout::Layout;
 use crate::universe::node::NodeSource;
 use crate::universe::{ExpiredRelease, Tools, Universe};
 
@@ -178,7 +181,8 @@ impl Loaded {
     ) -> Result<(Plan, Pins), Trouble> {
         let mut solution = self.solve(store)?;
         self.add_libraries(&mut solution)?;
-        self.pin_bases(&solution)?;
+        let of_worker = self.solve_worker(store)?;
+        self.pin_bases(&solution, of_worker.as_ref())?;
         if arguments.locked && self.lock_before.as_ref() != Some(&self.lock) {
             let message =
                 format!("`{}` does not pin everything that the universe needs", self.lock_path.display());
@@ -186,7 +190,8 @@ impl Loaded {
             return Err(Trouble::new(Exit::Input, "jtwbuild::lock::incomplete", message, Some(help)));
         }
         let mut pins = Pins::new(&self.lock);
-        for package in &solution.packages {
+        let packages_of_worker = of_worker.iter().flat_map(|worker| &worker.solution.packages);
+        for package in solution.packages.iter().chain(packages_of_worker) {
             match &package.release {
                 Release::Recipe(recipe) => {
                     if let Provision::Built { source: Some(source), .. } = &recipe.provision {
@@ -196,7 +201,7 @@ impl Loaded {
                 // The lock pins its packages.
                 Release::Debian(_) => {}
                 Release::Opam(release) => {
-                    let source = release.source.iter().map(|source| &source.archive.archive);
+                    let source = release.source.iter().filter_map(OpamSource::archive);
                     source
                         .chain(release.extra.iter().map(|(_, archive)| archive))
                         .for_each(|archive| pins.pin_archive(archive));
@@ -216,6 +221,8 @@ impl Loaded {
             Some(_) => (Some(self.pin_worker(&mut pins)?), Some(self.pin_page(&mut pins)?)),
             None => (None, None),
         };
+        let worker_packages =
+            of_worker.map(|worker| worker.with_files(&self.recipes, &mut pins)).transpose()?;
         let platform =
             if self.universe.repositories.has_opam() { self.platform()? } else { Platform::debian("") };
         self.page = page;
@@ -227,6 +234,7 @@ impl Loaded {
             platform: &platform,
             sources: &self.sources,
             worker,
+            worker_packages: worker_packages.as_ref(),
             page,
         })?;
         Ok((plan, pins))
@@ -330,7 +338,7 @@ impl Loaded {
     }
 
     /// Pins the packages of every base that a node may need, and drops the others.
-    fn pin_bases(&mut self, solution: &Solution) -> Result<(), Trouble> {
+    fn pin_bases(&mut self, solution: &Solution, worker: Option<&WorkerSolution>) -> Result<(), Trouble> {
         self.check_bases()?;
         let mut needed = BTreeSet::new();
         if self.universe.compiler.is_some() {
@@ -341,6 +349,9 @@ impl Loaded {
                 self.universe.base.recipe.clone()
             };
             needed.insert(of_packages);
+            if let Some(worker) = worker {
+                needed.extend(worker.bases());
+            }
             if self.universe.has_site {
                 needed.insert(tools.base);
                 needed.extend(tools.extra);
@@ -367,7 +378,12 @@ impl Loaded {
             self.lock.bases.insert(name, base);
         }
         if self.universe.repositories.has_opam() {
-            self.pin_extensions(solution, &bases)?;
+            let base = self.universe.opam_base(&OpamRecipe::load(&self.recipes)?.recipe).clone();
+            self.pin_extensions(solution, &base, &bases)?;
+        }
+        if let Some(worker) = worker {
+            self.pin_extensions(&worker.solution, &worker.base, &bases)?;
+            self.check_worker_bases(worker)?;
         }
         self.check_libraries()
     }
@@ -426,7 +442,12 @@ impl Loaded {
                 Ok(pins.pin_folder(&self.recipes, recipe.worker.as_str())?)
             }
             Tools::Path { path, span } => {
-                pins.pin_path(&self.universe.directory.join(path)).map_err(|error| {
+                let path = self.universe.directory.join(path);
+                let pinned = match self.universe.layout {
+                    Layout::Worker => pins.pin_path(&path),
+                    Layout::Opam { .. } => pins.pin_repository(&path),
+                };
+                pinned.map_err(|error| {
                     let message = format!("the worker's source cannot be read: {error}");
                     let help = "the path is relative to the universe file".to_owned();
                     self.universe

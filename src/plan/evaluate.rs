@@ -48,7 +48,19 @@ pub struct Evaluation<'a> {
     pub sources: &'a BTreeMap<RelativePath, TreeHash>,
     /// Content of the worker's source, and of the page; needed when there are packages.
     pub worker: Option<TreeHash>,
+    /// When the worker's source is a repository of opam packages.
+    pub worker_packages: Option<&'a WorkerPackages>,
     pub page: Option<TreeHash>,
+}
+
+/// The packages of the worker's source with everything that they are built with.
+#[derive(Debug)]
+pub struct WorkerPackages {
+    pub solution: Solution,
+    /// Variables of opam files that describe the platform.
+    pub platform: Platform,
+    /// Content of what lies beside the program that makes the worker.
+    pub files: TreeHash,
 }
 
 /// Makes the plan.

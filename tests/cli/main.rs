@@ -20,6 +20,7 @@ mod terminals;
 mod verdicts;
 mod verify;
 mod waiting;
+mod worker_repository;
 
 /// Two nodes, the second of which needs the first.
 const TWO_NODES: &str = r#"

@@ -1,0 +1,91 @@
+//! `[tools] layout`: what the worker's tree is, and, when it is a repository of opam packages, which
+//! of them are installed.
+
+use crate::diagnostic::Span;
+use crate::name::PackageName;
+use crate::package::Requirement;
+use crate::toml_reader::{FromText, Table, TextError, Value, one_of};
+use crate::universe::Universe;
+use crate::universe::repository::{Repositories, Solving};
+
+/// What the tree is that `[tools]` names.
+#[derive(Clone, Debug, Default)]
+pub enum Layout {
+    /// The worker's source, with a script that builds it: as the one among the recipes.
+    #[default]
+    Worker,
+    /// Opam packages, one of which has a program that makes the worker.
+    Opam {
+        /// The packages of the tree that are installed, with what they need; none named: all.
+        packages: Vec<Requirement>,
+        /// Where the tree is named.
+        span: Span,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Word {
+    #[default]
+    Worker,
+    Opam,
+}
+
+impl FromText for Word {
+    fn from_text(text: &str) -> Result<Self, TextError> {
+        one_of(text, "layout of a worker's tree", &[("worker", Self::Worker), ("opam", Self::Opam)])
+    }
+}
+
+/// Reads what `[tools]` says of its tree, whose place is written at `span`.
+pub(super) fn read(table: &mut Table<'_>, span: Span) -> Option<Layout> {
+    let word = match table.get("layout") {
+        Some(value) => value.text()?,
+        None => Word::default(),
+    };
+    let packages = table.get("packages");
+    match (word, packages) {
+        (Word::Worker, None) => Some(Layout::Worker),
+        (Word::Worker, Some(value)) => {
+            let help = "say `layout = \"opam\"` if the tree is a repository of opam packages";
+            let message = "a worker's source is not made of packages";
+            value.problem("tools", message, "packages are named", Some(help.into()));
+            None
+        }
+        (Word::Opam, None) => Some(Layout::Opam { packages: Vec::new(), span }),
+        (Word::Opam, Some(value)) => Some(Layout::Opam { packages: value.non_empty_list(package)?, span }),
+    }
+}
+
+/// A package of the tree: the tree says its version.
+fn package(value: Value<'_>) -> Option<Requirement> {
+    let name: PackageName = value.text()?;
+    Some(Requirement { name, constraints: Vec::new(), span: value.span_in(0) })
+}
+
+impl Universe {
+    /// The universe that the packages of the worker's tree are by themselves: they are chosen and
+    /// built from the same repositories and under the same conditions, and apart from the rest.
+    pub fn of_worker(&self, compiler: Requirement, packages: Vec<Requirement>) -> Self {
+        let repositories = Repositories {
+            solving: Solving::Joint,
+            libraries: Vec::new(),
+            latest: None,
+            ..self.repositories.clone()
+        };
+        Self {
+            name: self.name.clone(),
+            compiler: Some(compiler),
+            packages,
+            repositories,
+            effects: self.effects,
+            base: self.base.clone(),
+            tools: self.tools.clone(),
+            layout: self.layout.clone(),
+            has_site: true,
+            output: self.output.clone(),
+            nodes: Vec::new(),
+            files: self.files.clone(),
+            directory: self.directory.clone(),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Worker's trees that are made of opam packages: what is planned for them, and what is said of trees
+//! that cannot be used. `tests/demo/` builds one.
+
+use insta::assert_snapshot;
+
+use crate::support::TestUniverse;
+
+const UNIVERSE: &str = "name = \"x\"\ncompiler = \"ocaml.5.4.1\"\npackages = [\"str\"]\n\
+                        [tools]\npath = \"tree\"\nlayout = \"opam\"\n";
+
+/// A universe whose worker's tree has these opam files.
+fn with_tree(files: &[(&str, &str)]) -> TestUniverse {
+    let universe = TestUniverse::planned(UNIVERSE);
+    universe.write("tree/README.md", "A worker");
+    for (path, text) in files {
+        universe.write(&format!("tree/{path}"), &format!("opam-version: \"2.0\"\n{text}\n"));
+    }
+    universe
+}
+
+const LIBRARY: (&str, &str) = ("toplevel.opam", "version: \"1.0\"\ndepends: [\"ocaml\" {>= \"5.0\"}]");
+const PROGRAM: (&str, &str) =
+    ("opam/toplevel-bin.opam", "depends: [\"ocaml\" \"toplevel\" {= \"1.0\"}]\nbuild: [\"true\"]");
+
+#[test]
+fn packages_of_a_tree_are_planned_with_the_compiler_and_apart_from_the_rest() {
+    let universe = with_tree(&[LIBRARY, PROGRAM]);
+    assert_snapshot!(universe.run("plan universe.toml"));
+    // The lock pins what the tree needs, and not the tree.
+    universe.run("update universe.toml").success();
+    let lock = std::fs::read_to_string(universe.path("universe.lock")).unwrap();
+    let pinned: Vec<&str> = lock.split("[[tools.package]]\n").skip(1).collect();
+    assert!(pinned.iter().any(|package| package.starts_with("name = \"ocaml-system\"")), "{lock}");
+    assert!(!lock.contains("toplevel"), "{lock}");
+}
+
+#[test]
+fn tree_without_packages() {
+    assert_snapshot!(with_tree(&[]).run("realise universe.toml"));
+    let universe = with_tree(&[]);
+    universe.edit("path = \"tree\"", "path = \"three\"");
+    assert_snapshot!("no tree", universe.run("realise universe.toml"));
+}
+
+#[test]
+fn opam_files_of_a_tree_that_cannot_be_read() {
+    let bad = ("toplevel.opam", "depends: [\"ocaml\" {>= 5.0}]\nbuild: [make]");
+    let worse = ("toplevel-bin.opam", "depends: [ \"toplevel\"");
+    assert_snapshot!(with_tree(&[bad, worse]).run("realise universe.toml"));
+}
+
+#[test]
+fn packages_that_a_tree_does_not_have() {
+    let universe = with_tree(&[LIBRARY, PROGRAM]);
+    universe.edit("layout = \"opam\"", "layout = \"opam\"\npackages = [\"toplevel-bim\"]");
+    assert_snapshot!(universe.run("realise universe.toml"));
+}
+
+#[test]
+fn dependency_of_a_tree_that_nobody_has() {
+    let needy = ("toplevel.opam", "version: \"1.0\"\ndepends: [\"ocaml\" \"yojson\" {>= \"2.0\"}]");
+    let universe = with_tree(&[needy, PROGRAM]);
+    assert_snapshot!(universe.run("realise universe.toml"));
+    universe.write("repo/packages/yojson/yojson.1.7.0/opam", "opam-version: \"2.0\"\n");
+    universe.write("repo/packages/ocaml/ocaml.5.4.1/opam", "opam-version: \"2.0\"\n");
+    for part in ["bigarray", "domains", "effects", "nnp", "threads", "unix"] {
+        let place = format!("repo/packages/base-{part}/base-{part}.base/opam");
+        universe.write(&place, "opam-version: \"2.0\"\n");
+    }
+    universe.edit("packages = [\"str\"]\n", "packages = []\n[[repository]]\nopam = \"repo\"\n");
+    assert_snapshot!("only an older one", universe.run("realise universe.toml"));
+}
+
+#[test]
+fn only_packages_that_are_asked_for_are_built_and_the_tree_hides_other_versions() {
+    let other = (
+        "toplevel-unix.opam",
+        "depends: [\"lwt\"]\npin-depends: [[\"lwt.dev\" \"git+https://example.org/lwt.git\"]]",
+    );
+    let universe = with_tree(&[LIBRARY, PROGRAM, other]);
+    universe.edit("layout = \"opam\"", "layout = \"opam\"\npackages = [\"toplevel-bin\"]");
+    let ended = universe.run("plan universe.toml").success();
+    let planned = &ended.stdout;
+    assert!(planned.contains("build/toplevel.1.0") && !planned.contains("toplevel-unix"), "{planned}");
+    let notice = "notice: `tree/toplevel-unix.opam`: `pin-depends` is not followed";
+    assert!(ended.stderr.contains(notice), "{ended}");
+}
+
+#[test]
+fn settings_that_do_not_go_with_a_layout() {
+    let universe = with_tree(&[LIBRARY]);
+    universe.edit("layout = \"opam\"", "layout = \"dune\"");
+    assert_snapshot!(universe.run("plan universe.toml"));
+    universe.edit("layout = \"dune\"", "packages = [\"toplevel\"]");
+    assert_snapshot!("packages", universe.run("plan universe.toml"));
+}
