@@ -102,6 +102,8 @@ pub enum Input {
 pub enum Action {
     /// Fetch an archive (fixed output) and unpack it.
     Fetch(Fetch),
+    /// Fetch the files of a commit (fixed output).
+    Git(Git),
     /// Fetch distribution packages (fixed outputs), unpack them and set the result up.
     Base(Base),
     /// Run a user's script.
@@ -152,6 +154,22 @@ impl Holds {
     fn is_archive(&self) -> bool {
         *self == Self::Archive
     }
+}
+
+/// See [`Action::Git`]. The commit's id stands for all of its content, that of submodules included.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Git {
+    pub url: String,
+    /// Its id.
+    pub commit: String,
+    /// The directory whose content is taken; absent: all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subdir: Option<String>,
+    /// Whether submodules are fetched, too.
+    pub submodules: bool,
+    /// Most bytes of all files together, and most files.
+    pub bytes: u64,
+    pub members: u64,
 }
 
 /// See [`Action::Base`].

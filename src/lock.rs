@@ -2,6 +2,7 @@
 //! the same. Written by jtwbuild only; the same content always gives the same bytes.
 
 pub mod debian;
+mod git;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,6 +10,7 @@ use std::fmt::Write;
 use self::debian::LockedLibraries;
 use crate::diagnostic::{SourceError, SourceFile};
 use crate::name::{PackageName, RecipeName};
+use crate::source::git::{Commit, Question};
 use crate::source::{PinnedDeb, Sha256};
 use crate::toml_reader::{Table, TextError, Value, read_file};
 use crate::version::Version;
@@ -26,6 +28,8 @@ pub struct Lock {
     pub tools: BTreeMap<PackageName, Version>,
     /// What the opam repositories held, in the order of the universe.
     pub repositories: Vec<LockedRepository>,
+    /// The commits of branches and tags.
+    pub git: BTreeMap<Question, Commit>,
     /// The libraries of a Debian suite.
     pub debian: Option<LockedLibraries>,
 }
@@ -91,6 +95,7 @@ impl Lock {
                     })
                 })
             });
+            let git = table.optional("git", |value| value.list(|value| value.table(git::read)));
             let debian = table.optional("debian", |value| value.table(debian::read));
             format?;
             Some(Self {
@@ -98,6 +103,7 @@ impl Lock {
                 packages: packages.unwrap_or_default(),
                 tools: tools.flatten().unwrap_or_default(),
                 repositories: repositories.unwrap_or_default(),
+                git: git.unwrap_or_default().into_iter().collect(),
                 debian,
             })
         })
@@ -120,6 +126,7 @@ impl Lock {
             }
             writeln!(text, "tree = {}", quoted(&repository.tree))?;
         }
+        git::write(&self.git, text)?;
         for (section, versions) in [("package", &self.packages), ("tools.package", &self.tools)] {
             for (name, version) in versions {
                 writeln!(
@@ -217,6 +224,7 @@ mod tests {
 
     use super::*;
     use crate::diagnostic::golden;
+    use crate::source::git::{GitUrl, Reference};
 
     /// Numbers that look random and are the same in every run.
     struct Numbers(u64);
@@ -240,6 +248,16 @@ mod tests {
             let name = PackageName::new(&format!("p{}", numbers.text(words))).unwrap();
             let versions = if at < 5 { &mut lock.packages } else { &mut lock.tools };
             versions.insert(name, Version::new(&numbers.text("019a~+")).unwrap());
+        }
+        for _ in 0..numbers.below(4) {
+            let reference = match numbers.below(3) {
+                0 => Reference::Head,
+                1 => Reference::Branch(format!("b/{}", numbers.text(words))),
+                _ => Reference::Tag(format!("v{}", numbers.text("0123"))),
+            };
+            let url = GitUrl::new(&format!("https://h/{}", numbers.text(words))).unwrap();
+            let commit = Commit::new(&numbers.below(10).to_string().repeat(40)).unwrap();
+            lock.git.insert(Question { url, reference }, commit);
         }
         for _ in 0..numbers.below(3) {
             let packages = (0..numbers.below(4)).map(|_| PinnedDeb {
@@ -300,8 +318,16 @@ mod tests {
             commit: Some("c0ffee".into()),
             tree: "00".into(),
         };
+        let asked = |url: &str, reference| Question { url: GitUrl::new(url).unwrap(), reference };
+        let commit = Commit::new(&"0123456789".repeat(4)).unwrap();
+        let git = [
+            (asked("https://example.org/worker.git", Reference::Head), commit.clone()),
+            (asked("https://example.org/worker.git", Reference::Branch("main".into())), commit.clone()),
+            (asked("file:///srv/fmt", Reference::Tag("v1".into())), commit),
+        ];
         let lock = Lock {
             repositories: vec![repository],
+            git: git.into(),
             bases: [(RecipeName::new("ocaml").unwrap(), base)].into(),
             packages: packages
                 .map(|(name, version)| (PackageName::new(name).unwrap(), Version::new(version).unwrap()))
@@ -314,7 +340,8 @@ mod tests {
 
     #[test]
     fn a_lock_that_cannot_be_read_is_told_in_full() {
-        let text = "format = 2\n[[package]]\nname = \"fmt\"\nversion = 1\n[base.\"a/b\"]\n[base.ocaml]\nsuite = \"forky\"\n\
+        let text = "format = 2\n[[git]]\nurl = \"ext::sh\"\ncommit = \"main\"\n\
+            [[git]]\nurl = \"https://h/r\"\nbranch = \"a\"\ntag = \"-u\"\n[[package]]\nname = \"fmt\"\nversion = 1\n[base.\"a/b\"]\n[base.ocaml]\nsuite = \"forky\"\n\
             [[base.ocaml.package]]\nname = \"x\"\nversion = \"1\"\npath = \"../x\"\nsize = -1\nsha256 = \"0\"\n";
         assert_snapshot!(golden(&Lock::read(&SourceFile::new("universe.lock", text)).unwrap_err()));
     }

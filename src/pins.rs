@@ -15,6 +15,7 @@ use crate::name::RecipeName;
 use crate::outcome::Failure;
 use crate::path::RelativePath;
 use crate::recipe::overlay::{Recipes, RecipesError};
+use crate::source::git::{Commit, GitSource, GitUrl, Question, Reference};
 use crate::source::{Archive, Checksum, LocalPath, PinnedDeb, Place};
 use crate::store::staging::{scan, scan_without};
 use crate::store::tree::{BlobHash, File, Node, RelPath, Tree, TreeError, TreeHash};
@@ -56,21 +57,38 @@ const NOT_SOURCE: [&str; 5] = [".git", ".hg", "_build", "_darcs", "_opam"];
 #[derive(Clone, Debug, Default)]
 pub struct Pins {
     bases: BTreeMap<RecipeName, Vec<PinnedDeb>>,
+    /// The commits of branches and tags.
+    commits: BTreeMap<Question, Commit>,
     contents: HashMap<TreeHash, Content>,
     /// Where archives that a file names by a path are on this machine.
     archives: HashMap<Checksum, Vec<LocalPath>>,
 }
 
 impl Pins {
-    /// Takes the bases that a lock pins.
+    /// Takes the bases and commits that a lock pins.
     pub fn new(lock: &Lock) -> Self {
         let bases = lock.bases.iter().map(|(name, base)| (name.clone(), base.packages.clone()));
-        Self { bases: bases.collect(), contents: HashMap::new(), archives: HashMap::new() }
+        Self { bases: bases.collect(), commits: lock.git.clone(), ..Self::default() }
     }
 
     /// The packages of a base, if they are pinned.
     pub fn base(&self, name: &RecipeName) -> Option<&[PinnedDeb]> {
         self.bases.get(name).map(Vec::as_slice)
+    }
+
+    /// The commit of a git source, if it is written down or pinned.
+    pub fn commit(&self, source: &GitSource) -> Option<Commit> {
+        match &source.reference {
+            Reference::Rev(commit) => Some(commit.clone()),
+            _ => self.commits.get(&source.question()?).cloned(),
+        }
+    }
+
+    /// A branch or tag of a repository that has come to this commit: where to look for it, if the server
+    /// does not give away single commits.
+    pub fn name_near(&self, url: &GitUrl, commit: &Commit) -> Option<&str> {
+        let mut known = self.commits.iter().filter(|(asked, at)| asked.url == *url && *at == commit);
+        known.find_map(|(asked, _)| asked.reference.name())
     }
 
     /// Remembers where the local places of an archive are: documents only say how they are written.

@@ -7,7 +7,7 @@ mod packages;
 mod recipes;
 mod scripts;
 mod slots;
-mod tools;
+pub mod tools;
 
 use std::collections::HashMap;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::name::PackageName;
 use crate::package::{PackageRecipe, Requirement};
 use crate::path::RelativePath;
-use crate::recipe::values::SourceArchive;
+use crate::recipe::values::PackageSource;
 use crate::source::{Archive, PinnedDeb};
 use crate::store::tree::TreeHash;
 use crate::version::Version;
@@ -97,8 +97,8 @@ pub struct OpamRelease {
 pub enum OpamSource {
     /// What its file's `url` leads to.
     Url {
-        archive: SourceArchive,
-        /// What it is called if it is no archive.
+        source: PackageSource,
+        /// What it is called if it is one file and no archive.
         file_name: String,
     },
     /// The worker's tree, in which its file lies.
@@ -106,10 +106,10 @@ pub enum OpamSource {
 }
 
 impl OpamSource {
-    /// What has to be fetched.
-    pub fn archive(&self) -> Option<&Archive> {
+    /// What is fetched for it alone.
+    pub fn url(&self) -> Option<&PackageSource> {
         match self {
-            Self::Url { archive, .. } => Some(&archive.archive),
+            Self::Url { source, .. } => Some(source),
             Self::WorkerTree => None,
         }
     }

@@ -3,6 +3,8 @@
 //! `JTWBUILD_DEMO_STORE` names a store in which `universe.toml` was realised; `tests/run changes`
 //! sets it. Set to nothing, it says that another step runs these tests.
 
+#[path = "demo/branch.rs"]
+mod branch;
 mod support;
 #[path = "demo/worker_repository.rs"]
 mod worker_repository;

@@ -29,7 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("name", &["diagnostic", "toml_reader"]),
     ("path", &["diagnostic", "toml_reader"]),
     ("version", &["diagnostic", "toml_reader"]),
-    ("source", &[]),
+    ("source", &["path"]),
     ("effects", &[]),
     ("store::key", &[]),
     ("store::tree", &[]),
@@ -98,7 +98,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "derivation",
         ],
     ),
-    ("memo", &["bytes", "store", "store::tree", "derivation", "plan"]),
+    ("memo", &["bytes", "source", "store", "store::tree", "derivation", "plan"]),
     ("fetch", &["bytes", "diagnostic", "source", "version", "outcome", "store"]),
     (
         "repository",

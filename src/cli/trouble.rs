@@ -1,6 +1,7 @@
 //! Errors on their way to the terminal: what kind decides the exit code, and the hint that only
 //! the command line knows.
 
+pub(super) mod git;
 mod repository;
 
 use crate::diagnostic::SourceError;
@@ -142,7 +143,7 @@ impl From<PlanError> for Trouble {
         match error {
             PlanError::Recipe(error) => error.into(),
             PlanError::Source(error) => error.into(),
-            PlanError::UnpinnedBase(_) => {
+            PlanError::UnpinnedBase(_) | PlanError::UnpinnedGit(_) => {
                 let help = "`jtwbuild update` writes a complete lock";
                 Self::new(Exit::Input, "jtwbuild::lock::incomplete", error, Some(help))
             }

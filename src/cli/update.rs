@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::arguments::{Global, Update};
 use super::load::{Loaded, Pinning, lock_path, open_store};
+use super::realise::tell_moves;
 use super::render;
 use super::trouble::Trouble;
 
@@ -19,6 +20,7 @@ pub(super) fn run(global: &Global, verb: &Update) -> Result<ExitCode, Trouble> {
     if global.quiet {
         return Ok(ExitCode::SUCCESS);
     }
+    tell_moves(global, &loaded);
     for (name, version) in &loaded.lock.packages {
         match before.packages.get(name) {
             Some(old) if old == version => {}

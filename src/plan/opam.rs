@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::evaluate::{PlanError, PlannedBase, Planner, bound};
 use super::slots::Slots;
+use super::tools::worker_source;
 use crate::derivation::{Action, Derivation, Holds, Input, Kind, NodeId, OUT, OpamBuild, Present, WORK};
 use crate::name::RecipeName;
 use crate::opam::Platform;
@@ -99,11 +100,11 @@ impl<'s> Opam<'s> {
         }
         let source = match &release.source {
             None => None,
-            Some(OpamSource::Url { archive, file_name }) => {
+            Some(OpamSource::Url { source, file_name }) => {
                 let holds = Holds::ArchiveOrFile(file_name.clone());
-                Some(Input::Node(planner.fixed_output(&name, archive, holds)?))
+                Some(Input::Node(planner.source(&name, source, holds)?))
             }
-            Some(OpamSource::WorkerTree) => planner.evaluation.worker.map(Input::Tree),
+            Some(OpamSource::WorkerTree) => worker_source(planner)?,
         };
         let source = source.map(|input| slots.layer(&format!("source of {name}"), input));
         let mut extra = Vec::new();

@@ -9,7 +9,7 @@ use super::opam::Opam;
 use super::recipes::plan_build;
 use super::slots::Slots;
 use super::tools::plan_tools;
-use crate::derivation::{self, Action, AssemblyPackage, Derivation, Input, Kind, NodeId};
+use crate::derivation::{self, Action, AssemblyPackage, Derivation, Holds, Input, Kind, NodeId};
 use crate::name::RecipeName;
 use crate::package::Provision;
 use crate::recipe::build::BuildRecipe;
@@ -57,7 +57,8 @@ fn plan_builds(planner: &mut Planner<'_>) -> Result<HashMap<PackageId, NodeId>, 
                 Provision::Built { source, build } => {
                     let base = library_base(planner)?;
                     let source = source.as_ref();
-                    let source = source.map(|source| planner.source(&package.full_name(), source));
+                    let source =
+                        source.map(|source| planner.source(&package.full_name(), source, Holds::Archive));
                     plan_build(planner, &recipe, &base, (id, own, build), source.transpose()?, &layers)?
                 }
             },

@@ -1,6 +1,7 @@
 //! The tools: the node that makes the worker and the standard library's artifacts.
 
-use super::evaluate::{PlanError, Planner, WorkerPackages, bound, in_sequence};
+use super::Plan;
+use super::evaluate::{Evaluation, PlanError, Planner, WorkerPackages, bound, in_sequence};
 use super::opam::Opam;
 use super::slots::Slots;
 use crate::derivation::{self, Action, Derivation, Input, Kind, NodeId, OUT};
@@ -8,9 +9,29 @@ use crate::recipe::opam::OpamRecipe;
 use crate::recipe::template::Bindings;
 use crate::recipe::{JtwToolsRecipe, Loaded, RecipeKind};
 use crate::request::{Layer, Mount, Request};
+use crate::universe::ToolsSource;
 
 /// Raised when jtwbuild makes something else of the same inputs of such a node.
 const REVISION: u32 = 1;
+
+/// What the node is called that fetches the worker's source.
+const SOURCE: &str = "jtw-tools";
+
+/// The plan of the node alone that fetches the worker's source: whoever has to look into the source before
+/// there is a plan. Nothing if no node fetches it.
+pub fn source_alone(evaluation: &Evaluation<'_>) -> Result<Option<Plan>, PlanError> {
+    let mut planner = Planner::new(evaluation);
+    let source = worker_source(&mut planner)?;
+    Ok(matches!(source, Some(Input::Node(_))).then_some(planner.plan))
+}
+
+/// The worker's source: a node that fetches it, or content that is known.
+pub(super) fn worker_source(planner: &mut Planner<'_>) -> Result<Option<Input>, PlanError> {
+    Ok(match &planner.evaluation.universe.tools.source {
+        ToolsSource::Git(source) => Some(Input::Node(planner.git(SOURCE, source)?)),
+        ToolsSource::BuiltIn | ToolsSource::Path { .. } => planner.evaluation.worker.map(Input::Tree),
+    })
+}
 
 /// The node that makes the worker, whatever its source is laid out as.
 pub(super) fn plan_tools(planner: &mut Planner<'_>) -> Result<NodeId, PlanError> {
@@ -24,13 +45,14 @@ pub(super) fn plan_tools(planner: &mut Planner<'_>) -> Result<NodeId, PlanError>
             plan_run(
                 planner,
                 &recipe,
-                ("what makes the worker", Some(packages.files)),
+                ("what makes the worker", Some(Input::Tree(packages.files))),
                 Some((prefix, layers)),
             )
         }
         None => {
             let recipe = JtwToolsRecipe::load(recipes)?;
-            plan_run(planner, &recipe, ("the worker's source", planner.evaluation.worker), None)
+            let source = worker_source(planner)?;
+            plan_run(planner, &recipe, ("the worker's source", source), None)
         }
     }
 }
@@ -55,7 +77,7 @@ fn plan_packages(
 fn plan_run(
     planner: &mut Planner<'_>,
     Loaded { recipe, file }: &Loaded<JtwToolsRecipe>,
-    (name, files): (&str, Option<crate::store::tree::TreeHash>),
+    (name, files): (&str, Option<Input>),
     installed: Option<(String, Vec<(String, NodeId)>)>,
 ) -> Result<NodeId, PlanError> {
     let universe = planner.evaluation.universe;
@@ -78,7 +100,7 @@ fn plan_run(
             installed.iter().map(|(name, node)| slots.layer(name, Input::Node(*node))).collect();
         mounts.push(Mount::Overlay { at: prefix, layers, capture: None });
     }
-    let files: Vec<_> = files.into_iter().map(|tree| slots.layer(name, Input::Tree(tree))).collect();
+    let files: Vec<_> = files.into_iter().map(|input| slots.layer(name, input)).collect();
     mounts.push(Mount::Overlay { at: recipe.workdir.to_string(), layers: files, capture: Some(OUT.into()) });
     let commands = recipe.commands.iter().map(|argv| argv.expand(&bindings)).collect::<Result<_, _>>();
     let request = Request {

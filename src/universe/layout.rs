@@ -1,7 +1,6 @@
 //! `[tools] layout`: what the worker's tree is, and, when it is a repository of opam packages, which
 //! of them are installed.
 
-use crate::diagnostic::Span;
 use crate::name::PackageName;
 use crate::package::Requirement;
 use crate::toml_reader::{FromText, Table, TextError, Value, one_of};
@@ -18,8 +17,6 @@ pub enum Layout {
     Opam {
         /// The packages of the tree that are installed, with what they need; none named: all.
         packages: Vec<Requirement>,
-        /// Where the tree is named.
-        span: Span,
     },
 }
 
@@ -36,8 +33,8 @@ impl FromText for Word {
     }
 }
 
-/// Reads what `[tools]` says of its tree, whose place is written at `span`.
-pub(super) fn read(table: &mut Table<'_>, span: Span) -> Option<Layout> {
+/// Reads what `[tools]` says of its tree.
+pub(super) fn read(table: &mut Table<'_>) -> Option<Layout> {
     let word = match table.get("layout") {
         Some(value) => value.text()?,
         None => Word::default(),
@@ -51,8 +48,8 @@ pub(super) fn read(table: &mut Table<'_>, span: Span) -> Option<Layout> {
             value.problem("tools", message, "packages are named", Some(help.into()));
             None
         }
-        (Word::Opam, None) => Some(Layout::Opam { packages: Vec::new(), span }),
-        (Word::Opam, Some(value)) => Some(Layout::Opam { packages: value.non_empty_list(package)?, span }),
+        (Word::Opam, None) => Some(Layout::Opam { packages: Vec::new() }),
+        (Word::Opam, Some(value)) => Some(Layout::Opam { packages: value.non_empty_list(package)? }),
     }
 }
 
@@ -80,7 +77,6 @@ impl Universe {
             effects: self.effects,
             base: self.base.clone(),
             tools: self.tools.clone(),
-            layout: self.layout.clone(),
             has_site: true,
             output: self.output.clone(),
             nodes: Vec::new(),

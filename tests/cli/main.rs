@@ -9,6 +9,7 @@ mod bad_input;
 mod builds;
 mod collecting;
 mod failures;
+mod git;
 mod limits;
 mod locks;
 mod machine;

@@ -2,13 +2,12 @@
 //! found, and versions are chosen for what they need.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 
 use super::Loaded;
 use super::opam::overlay;
 use crate::cli::trouble::{Exit, Trouble};
-use crate::diagnostic::{SourceError, SourceFile, Span, did_you_mean};
+use crate::diagnostic::{SourceError, Span, did_you_mean};
 use crate::name::{PackageName, RecipeName};
 use crate::opam::Platform;
 use crate::opam::pinned::{self, Pinned};
@@ -21,9 +20,9 @@ use crate::recipe::{BaseRecipe, JtwToolsRecipe, RecipeKind};
 use crate::releases::OpamReleases;
 use crate::solution::Solution;
 use crate::solve::opam::{Answer, OpamError, solve_opam};
-use crate::store::{Store, disk};
+use crate::store::Store;
+use crate::universe::SYSTEM_COMPILER;
 use crate::universe::layout::Layout;
-use crate::universe::{SYSTEM_COMPILER, Tools, read_text};
 use crate::version::{Constraint, Relation, Version};
 
 /// The folder of the recipes with packages that stand for the compiler where no opam repository has
@@ -61,14 +60,15 @@ impl Loaded {
     /// those that are not of the tree.
     pub(super) fn solve_worker(&mut self, store: &Arc<Store>) -> Result<Option<WorkerSolution>, Trouble> {
         let is_wanted = self.universe.compiler.is_some() && self.universe.has_site;
-        let (Layout::Opam { packages: named, span }, true) = (self.universe.layout.clone(), is_wanted) else {
+        let (Layout::Opam { packages: named }, true) = (self.universe.tools.layout.clone(), is_wanted) else {
             self.lock.tools = BTreeMap::new();
             return Ok(None);
         };
+        let span = self.universe.tools.span();
         let recipe = JtwToolsRecipe::load_opam(&self.recipes)?.recipe;
         let base = OpamRecipe::load(&self.recipes)?.recipe.system;
         let platform = self.platform_of(&base)?;
-        let tree = self.read_tree(&platform)?;
+        let tree = self.read_tree(&platform, store)?;
         let asked = self.asked_of(&tree, named, span)?;
         let compiler = self.worker_compiler(&base, span)?;
 
@@ -118,24 +118,16 @@ impl Loaded {
     }
 
     /// The packages of the tree.
-    fn read_tree(&self, platform: &Platform) -> Result<Vec<Pinned>, Trouble> {
-        let Tools::Path { path, span } = &self.universe.tools else { return Ok(Vec::new()) };
-        let directory = self.universe.directory.join(path);
-        let files = opam_files(&directory).map_err(|error| {
-            let help = "the path is relative to the universe file".to_owned();
-            let message = format!("the worker's source cannot be read: {}", error.message);
-            self.universe.error_at(*span, "jtwbuild::universe::tools", message, "this directory", Some(help))
-        })?;
+    fn read_tree(&self, platform: &Platform, store: &Arc<Store>) -> Result<Vec<Pinned>, Trouble> {
+        let files = self.worker_files(store)?;
         let files = files.iter().map(|(path, file)| (path.as_str(), file.clone()));
         let packages = pinned::read(files, platform).map_err(Trouble::sources)?;
         if packages.is_empty() {
-            let message = format!("there is no opam file in `{}`", path.display());
+            let span = self.universe.tools.span();
+            let message = "there is no opam file in the worker's tree";
             let help = "packages are described by `NAME.opam` at the tree's top or in its directory `opam/`; `layout = \"worker\"` is for a tree with a script `build.sh`";
             let code = "jtwbuild::tools::no-packages";
-            return Err(self
-                .universe
-                .error_at(*span, code, message, "no packages", Some(help.into()))
-                .into());
+            return Err(self.universe.error_at(span, code, message, "no packages", Some(help.into())).into());
         }
         Ok(packages)
     }
@@ -212,41 +204,4 @@ fn without_repository(error: OpamError) -> OpamError {
         problem
     });
     OpamError::Unsolvable(SourceError { problems: problems.collect(), ..error })
-}
-
-/// Why a directory's opam files cannot be read: a sentence.
-struct Unreadable {
-    message: String,
-}
-
-impl<E: std::error::Error> From<E> for Unreadable {
-    fn from(error: E) -> Self {
-        Self { message: error.to_string() }
-    }
-}
-
-/// The opam files of a directory, by their paths in it, sorted. Links are not followed.
-fn opam_files(directory: &Path) -> Result<Vec<(String, SourceFile)>, Unreadable> {
-    let mut found = Vec::new();
-    for entry in disk::list(directory)? {
-        let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
-        let kind = entry.file_type()?;
-        if kind.is_file() {
-            found.push(name);
-        } else if kind.is_dir() && pinned::is_directory_of_files(&name) {
-            for below in disk::list(&directory.join(&name))? {
-                let file = below.file_name();
-                if let (Some(file), true) = (file.to_str(), below.file_type()?.is_file()) {
-                    found.push(format!("{name}/{file}"));
-                }
-            }
-        }
-    }
-    found.retain(|path| pinned::called(path).is_some());
-    found.sort_unstable();
-    let read = |path: String| {
-        let file = read_text(&directory.join(&path))?;
-        Ok((path, file))
-    };
-    found.into_iter().map(read).collect()
 }
