@@ -4,6 +4,7 @@
 use insta::assert_snapshot;
 
 use crate::support::TestUniverse;
+use crate::support::git::Repo;
 
 const UNIVERSE: &str = "name = \"x\"\ncompiler = \"ocaml.5.4.1\"\npackages = [\"str\"]\n\
                         [tools]\npath = \"tree\"\nlayout = \"opam\"\n";
@@ -93,4 +94,48 @@ fn settings_that_do_not_go_with_a_layout() {
     assert_snapshot!(universe.run("plan universe.toml"));
     universe.edit("layout = \"dune\"", "packages = [\"toplevel\"]");
     assert_snapshot!("packages", universe.run("plan universe.toml"));
+}
+
+/// Opam files of a commit have to be known before there is a plan: the commit is fetched for it, once.
+#[test]
+fn tree_that_is_a_commit_is_fetched_to_plan_its_packages() {
+    let universe = TestUniverse::planned(UNIVERSE);
+    let repo = Repo::new(universe.path("repo"));
+    let refused = |arguments: &str, code, why: &str| {
+        let ended = universe.run(arguments);
+        assert_eq!(ended.code, Some(code), "{ended}");
+        assert!(ended.stderr.contains("jtwbuild::tools::source") && ended.stderr.contains(why), "{ended}");
+    };
+    let source = format!("git = \"{}\"\nbranch = \"main\"\nsubdir = \"ocaml\"", repo.url());
+    universe.edit("path = \"tree\"", &source);
+    repo.write("README.md", "Nothing here");
+    repo.commit();
+    refused("plan universe.toml", 3, "there is no directory `ocaml`");
+
+    for (path, text) in [LIBRARY, PROGRAM] {
+        repo.write(&format!("ocaml/{path}"), &format!("opam-version: \"2.0\"\n{text}\n"));
+    }
+    repo.commit();
+    let planned = universe.run("plan universe.toml").success().stdout;
+    let fetched = planned.lines().find(|line| line.contains("source/jtw-tools")).unwrap_or_default();
+    assert!(fetched.starts_with("reuse"), "{planned}");
+    assert!(
+        planned.contains("build/toplevel.1.0") && planned.contains("build/toplevel-bin.dev"),
+        "{planned}"
+    );
+    // Once known, the repository is not needed.
+    universe.run("update universe.toml").success();
+    std::fs::rename(&repo.path, universe.path("elsewhere")).unwrap();
+    universe.run("plan universe.toml --locked --offline").success();
+    std::fs::rename(universe.path("elsewhere"), &repo.path).unwrap();
+
+    let lost = "0".repeat(40);
+    universe.edit("branch = \"main\"", &format!("rev = \"{lost}\""));
+    refused("plan universe.toml", 4, "could not be fetched");
+    universe.edit(&format!("rev = \"{lost}\""), "branch = \"main\"");
+
+    let commit = repo.commit_file("ocaml/toplevel.opam", "opam-version: \"2.0\"\ndepends: [ocaml\n");
+    let broken = universe.run("plan universe.toml").to_string();
+    let broken = broken.replace(universe.directory().to_str().unwrap(), "<here>");
+    assert_snapshot!("broken in a commit", broken.replace(&commit[..12], "<commit>"));
 }
