@@ -246,3 +246,30 @@ fn without_words_of_git(text: &str) -> String {
     }
     kept
 }
+
+#[test]
+fn a_package_recipe_can_follow_a_branch() {
+    let universe = TestUniverse::planned(
+        "name = \"x\"\ncompiler = \"ocaml.5.4.1\"\npackages = [\"mine\"]\nsite = false\n",
+    );
+    let repo = Repo::new(universe.path("repo"));
+    let commit = repo.commit();
+    let recipe = |more: &str| {
+        let source = format!("[source]\ngit = \"{}\"\n{more}", repo.url());
+        let recipe =
+            format!("description = \"d\"\ndepends = [\"ocaml\"]\n{source}\n[build]\nsystem = \"none\"\n");
+        universe.write("recipes/packages/mine/1.toml", &recipe);
+    };
+    recipe("branch = \"main\"");
+    let followed = universe.run("plan universe.toml --json").success();
+    recipe(&format!("rev = \"{commit}\""));
+    // A branch is the commit that it stands for, and nothing else of it is in the plan.
+    assert_eq!(universe.run("plan universe.toml --json").success().stdout, followed.stdout);
+    assert!(followed.stdout.contains("\"source/mine.1\""), "{followed}");
+    repo.commit_file("a", "");
+    recipe("branch = \"main\"");
+    assert_ne!(universe.run("plan universe.toml --json").success().stdout, followed.stdout);
+    recipe("branch = \"nothing\"");
+    let refused = universe.run("plan universe.toml");
+    assert!(refused.stderr.contains("[recipes/packages/mine/1.toml:5:10]"), "{refused}");
+}

@@ -17,10 +17,10 @@ fn follow() -> Option<(TestUniverse, Repo)> {
     let universe = demo()?;
     let repo = Repo::new(universe.path("repository"));
     let built_in = Path::new(REPOSITORY).join("recipes/jtw-tools/worker");
+    std::fs::create_dir(repo.path.join("worker")).unwrap();
     for file in std::fs::read_dir(built_in).unwrap() {
-        let file = file.unwrap().path();
-        let name = format!("worker/{}", file.file_name().unwrap().to_str().unwrap());
-        repo.write(&name, &std::fs::read_to_string(&file).unwrap());
+        let file = file.unwrap();
+        std::fs::copy(file.path(), repo.path.join("worker").join(file.file_name())).unwrap();
     }
     repo.commit_file("README.md", "A worker.\n");
     let tools = format!("[tools]\ngit = \"{}\"\nbranch = \"main\"\nsubdir = \"worker\"\n", repo.url());

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use super::Loaded;
 use crate::cli::arguments::UniverseArguments;
 use crate::cli::trouble::Trouble;
-use crate::cli::trouble::git::{Unanswered, unanswered};
+use crate::cli::trouble::git::{Unanswered, Why, unanswered};
 use crate::diagnostic::SourceFile;
 use crate::fetch::git;
 use crate::package::Provision;
@@ -42,10 +42,10 @@ impl Loaded {
             match known.filter(|_| obeys) {
                 Some(commit) => drop(commits.insert(question.clone(), commit.clone())),
                 None if arguments.locked && !self.is_renewed => {
-                    troubles.push(Unanswered { source, file, why: Err("lock"), last: None });
+                    troubles.push(Unanswered { source, file, why: Why::NotLocked, last: None });
                 }
                 None if arguments.offline && !question.url.is_local() => {
-                    troubles.push(Unanswered { source, file, why: Err("offline"), last: None });
+                    troubles.push(Unanswered { source, file, why: Why::Offline, last: None });
                 }
                 None => open.push(question.clone()),
             }
@@ -62,7 +62,7 @@ impl Loaded {
                     }
                     commits.insert(question.clone(), commit.clone());
                 }
-                Err(error) => troubles.push(Unanswered { source, file, why: Ok(error), last }),
+                Err(error) => troubles.push(Unanswered { source, file, why: Why::Git(error), last }),
             }
         }
         if !troubles.is_empty() {

@@ -10,10 +10,20 @@ pub(in crate::cli) struct Unanswered<'a> {
     pub source: &'a GitSource,
     /// The file that names it.
     pub file: &'a SourceFile,
-    /// What git said, or why it was not asked: `lock` or `offline`.
-    pub why: Result<&'a GitError, &'static str>,
+    pub why: Why<'a>,
     /// The commit that the lock has for it.
     pub last: Option<&'a Commit>,
+}
+
+/// Why it does not.
+#[derive(Clone, Copy)]
+pub(in crate::cli) enum Why<'a> {
+    /// That is what came of asking.
+    Git(&'a GitError),
+    /// The lock has none, and is to be obeyed.
+    NotLocked,
+    /// The lock has none, and there is no network to be used.
+    Offline,
 }
 
 /// All of them, by file.
@@ -35,10 +45,10 @@ pub(in crate::cli) fn unanswered(all: &[Unanswered<'_>]) -> Trouble {
 fn problem(one: &Unanswered<'_>) -> (Exit, Problem) {
     let source = one.source;
     let (url, reference) = (&source.url, &source.reference);
-    let is_of_name = matches!(one.why, Ok(GitError::NoReference { .. }) | Err("lock"));
+    let is_of_name = matches!(one.why, Why::Git(GitError::NoReference { .. }) | Why::NotLocked);
     let span = if is_of_name { source.reference_span.clone() } else { source.url_span.clone() };
     let (exit, code, message, label, help) = match one.why {
-        Ok(error) => {
+        Why::Git(error) => {
             let (exit, code, help) = of_git(error, reference);
             let message = match (error, reference) {
                 (GitError::NoReference { .. }, Reference::Head) => {
@@ -53,14 +63,14 @@ fn problem(one: &Unanswered<'_>) -> (Exit, Problem) {
             let label = if is_of_name { "no such name there" } else { "this repository" };
             (exit, code, message, label, help)
         }
-        Err("offline") => (
+        Why::Offline => (
             Exit::Environment,
             "jtwbuild::git::offline",
             format!("the lock has no commit for {reference} of `{url}`, and the run is offline"),
             "this repository",
             "run once without `--offline`, or name the commit: `rev = \"…\"`".to_owned(),
         ),
-        Err(_) => (
+        Why::NotLocked => (
             Exit::Input,
             "jtwbuild::git::not-locked",
             format!("the lock does not pin {reference} of `{url}`"),

@@ -21,6 +21,7 @@ pub fn ask(store: &Store, questions: &[Question], stop: &AtomicBool) -> Answers 
     for question in questions {
         by_url.entry(&question.url).or_default().push(question);
     }
+    let servers = by_url.len();
     let left = Mutex::new(by_url.into_iter());
     let next = || left.lock().map_or(None, |mut left| left.next());
     let work = || {
@@ -32,7 +33,7 @@ pub fn ask(store: &Store, questions: &[Question], stop: &AtomicBool) -> Answers 
         answers
     };
     std::thread::scope(|scope| {
-        let others = 1..questions.len().min(AT_ONCE);
+        let others = 1..servers.min(AT_ONCE);
         // Where no thread is to be had, this one asks for all.
         let others: Vec<_> =
             others.filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok()).collect();
