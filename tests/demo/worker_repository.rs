@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{REPOSITORY, assert_nothing_ran, demo, realise, set, token, with};
+use crate::support::git::Repo;
 use crate::support::{self, TestUniverse, skip};
 
 const LIBRARY: &str = "build/toplevel-worker.1.0";
@@ -10,14 +11,18 @@ const PROGRAM: &str = "build/toplevel-worker-bin.dev";
 const TOOLS: &str = "jtw-tools/ocaml.5.4.1";
 const SITE: &str = "assembly/demo";
 
-/// The demo universe with such a tree, realised once. Nothing when what its packages are built in cannot
-/// be had.
-fn with_worker_repository() -> Option<TestUniverse> {
+/// The demo universe with such a tree at `tree`, which its `[tools]` table names with `source`, realised
+/// once. `prepare` is called when the tree is there. Nothing when what its packages are built in cannot be
+/// had.
+fn with_worker_repository(source: &str, prepare: impl Fn(&TestUniverse)) -> Option<TestUniverse> {
     let universe = demo()?;
     let repository = Path::new(REPOSITORY);
-    support::copy_linked(&repository.join("tests/fixtures/worker-repository"), &universe.path("tree"));
-    support::copy_linked(&repository.join("recipes/jtw-tools/worker"), &universe.path("tree/worker"));
-    universe.edit("[output]", "[tools]\npath = \"tree\"\nlayout = \"opam\"\n\n[output]");
+    support::copy_linked(&repository.join("tests/fixtures/worker-repository"), &universe.path("tree/ocaml"));
+    support::copy_linked(&repository.join("recipes/jtw-tools/worker"), &universe.path("tree/ocaml/worker"));
+    let here = universe.directory().to_str().unwrap();
+    let tools = format!("[tools]\n{}\nlayout = \"opam\"\n", source.replace("HERE", here));
+    universe.edit("[output]", &format!("{tools}\n[output]"));
+    prepare(&universe);
     // The base of opam's builds is not in the demo's lock, and may not be in its store.
     let first = universe.run("realise universe.toml --json");
     if first.code == Some(4) {
@@ -36,7 +41,7 @@ fn with_worker_repository() -> Option<TestUniverse> {
 
 /// Replaces a file of the tree, which is linked with one of the repository.
 fn change(universe: &TestUniverse, file: &str, change: impl Fn(&str) -> String) {
-    let path = universe.path("tree").join(file);
+    let path = universe.path("tree/ocaml").join(file);
     let text = std::fs::read_to_string(&path).unwrap();
     let changed = change(&text);
     assert_ne!(changed, text);
@@ -46,7 +51,7 @@ fn change(universe: &TestUniverse, file: &str, change: impl Fn(&str) -> String) 
 
 #[test]
 fn a_worker_made_of_opam_packages_is_built_and_a_change_runs_what_it_reaches() {
-    let Some(universe) = with_worker_repository() else { return };
+    let Some(universe) = with_worker_repository("path = \"tree/ocaml\"", |_| ()) else { return };
     assert_nothing_ran(&realise(&universe, "-o site"));
     let compilers = std::fs::read_dir(universe.path("site/compiler/5.4.1")).unwrap();
     let compiler = compilers.map(|entry| entry.unwrap().path()).next().expect("one worker");
@@ -55,8 +60,8 @@ fn a_worker_made_of_opam_packages_is_built_and_a_change_runs_what_it_reaches() {
     }
 
     // Version control, dune and opam may leave there what they like.
-    universe.write("tree/.git/HEAD", &token());
-    universe.write("tree/_build/log", &token());
+    universe.write("tree/ocaml/.git/HEAD", &token());
+    universe.write("tree/ocaml/_build/log", &token());
     assert_nothing_ran(&realise(&universe, ""));
 
     // All packages have the tree as their source; the program comes out as it was.
@@ -84,4 +89,27 @@ fn a_worker_made_of_opam_packages_is_built_and_a_change_runs_what_it_reaches() {
     assert!(failed.stderr.contains("worker.js"), "{failed}");
     let log = universe.run(&format!("log universe.toml {TOOLS} --locked --offline")).success().stdout;
     assert!(log.contains("made no out/worker.js"), "{log}");
+}
+
+#[test]
+fn a_push_to_the_branch_of_such_a_tree_is_followed() {
+    let repo = |universe: &TestUniverse| Repo::new(universe.path("tree"));
+    let source = "git = \"file://HERE/tree\"\nbranch = \"main\"\nsubdir = \"ocaml\"";
+    let prepare = |universe: &TestUniverse| drop(repo(universe).commit());
+    let Some(universe) = with_worker_repository(source, prepare) else { return };
+    let repo = repo(&universe);
+    let realise = || universe.run("realise universe.toml --json").success();
+    assert_nothing_ran(&realise());
+
+    // Beside the tree. The source was fetched while the universe was read.
+    repo.commit_file("README.md", &token());
+    assert_nothing_ran(&realise());
+
+    change(&universe, "bin/jtw.ml", |text| format!("{text}(* {} *)\n", token()));
+    repo.commit();
+    let pushed = realise();
+    assert_eq!(with(&pushed, "built"), set(&[LIBRARY, PROGRAM]), "{pushed}");
+    assert_eq!(with(&pushed, "cutoff"), set(&[TOOLS, SITE]), "{pushed}");
+    assert!(pushed.stderr.contains("branch main of file://"), "{pushed}");
+    assert_nothing_ran(&realise());
 }
