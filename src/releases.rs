@@ -38,9 +38,10 @@ impl Releases for OpamReleases<'_> {
         let recipe = Recipe::read(name.as_str(), version.as_str(), &file, self.platform)?;
         let substitutions = &self.universe.repositories.substitutions;
         let substitution = substitutions.get(&(name.clone(), version.clone()));
-        let source = match self.of_worker.contains(name) {
-            true => Some(OpamSource::WorkerTree),
-            false => self.source(&recipe, substitution, &file)?,
+        let source = if self.of_worker.contains(name) {
+            Some(OpamSource::WorkerTree)
+        } else {
+            self.source(&recipe, substitution, &file)?
         };
         let extra = self.extra(&recipe, substitution, &file)?;
         let mut files = Vec::new();
