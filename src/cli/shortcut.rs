@@ -18,6 +18,7 @@ use crate::pins::Pins;
 use crate::publish;
 use crate::realise::{NodeReport, Run};
 use crate::store::facts::Facts;
+use crate::store::roots::Keeps;
 use crate::store::tree::TreeHash;
 
 /// For so many nodes the facts of all are not read: what is known of them is in their layers too.
@@ -35,7 +36,7 @@ pub(super) fn run(
         return Ok(None);
     }
     let mut pins = Pins::default();
-    let mut changes = Vec::new();
+    let (mut changes, mut gone) = (Vec::new(), Keeps::default());
     let mut is_fresh = true;
     for at in suspects {
         let source = &mut memo.watched.sources[at];
@@ -45,6 +46,7 @@ pub(super) fn run(
         is_fresh &= now == *source;
         if tree != source.tree {
             changes.push(at);
+            gone.add_tree(&source.tree);
         }
         *source = now;
     }
@@ -72,14 +74,15 @@ pub(super) fn run(
     let facts = if part.plan.len() <= FEW { Facts::unread(&facts) } else { Facts::load(&facts) };
     let parts = (&part.plan, &pins, sandbox, &facts);
     let run = realise_plan(command.global, command.verb, command.store, &fetcher, parts, &stop);
+    gone.add_all(&roots::of_nodes(&table, part.places.iter().copied()));
     for (report, node) in run.nodes.iter().zip(&part.places) {
         if let (Some(build), Some(tree)) = (report.build, report.tree) {
             table.set_result(*node, &build, &tree);
         }
     }
-    let mut keeps = roots::of_table(&table);
-    let beside = command.root.beside(&memo.made.universe, &keeps);
-    keeps.add_all(&beside);
+    let fresh = roots::of_nodes(&table, part.places.iter().copied());
+    let updated = command.root.updated(&memo.made.universe, &table, gone, &fresh);
+    let keeps = updated.unwrap_or_else(|| roots::of_nodes(&table, 0..table.len()));
     command.root.register(roots::Made {
         universe: &memo.made.universe,
         site: memo.made.site.as_ref().map(|(_, target)| target.as_path()),

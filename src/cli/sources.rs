@@ -29,11 +29,8 @@ pub(super) fn notes(plan: &Plan, universe: &Universe, fetcher: &Fetcher, store: 
         substituted.extend(own.chain(extra));
     }
     let mut notes = Vec::new();
-    for node in plan.ids() {
+    for node in plan.ids().filter(|node| plan.derivation(*node).kind == Kind::Source) {
         let derivation = plan.derivation(node);
-        if derivation.kind != Kind::Source {
-            continue;
-        }
         let substituted = substituted.contains(&*derivation.name);
         let fetch = match derivation.action() {
             Ok(Action::Fetch(fetch)) => fetch,

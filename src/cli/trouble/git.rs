@@ -49,7 +49,7 @@ fn problem(one: &Unanswered<'_>) -> (Exit, Problem) {
     let span = if is_of_name { source.reference_span.clone() } else { source.url_span.clone() };
     let (exit, code, message, label, help) = match one.why {
         Why::Git(error) => {
-            let (exit, code, help) = of_git(error, reference);
+            let (exit, code, help) = of_git(error, source);
             let message = match (error, reference) {
                 (GitError::NoReference { .. }, Reference::Head) => {
                     format!("`{url}` has no `HEAD` that could be followed")
@@ -85,7 +85,7 @@ fn problem(one: &Unanswered<'_>) -> (Exit, Problem) {
     (exit, Problem { code: code.to_owned(), message, span, label: label.to_owned(), help: Some(help) })
 }
 
-fn of_git(error: &GitError, reference: &Reference) -> (Exit, &'static str, String) {
+fn of_git(error: &GitError, source: &GitSource) -> (Exit, &'static str, String) {
     match error {
         GitError::Missing { .. } => {
             (Exit::Environment, "jtwbuild::git::no-git", "install git: git sources need it".into())
@@ -98,13 +98,18 @@ fn of_git(error: &GitError, reference: &Reference) -> (Exit, &'static str, Strin
             "jtwbuild::git::not-git",
             "look at the URL in a browser: the one for `git clone` is wanted".into(),
         ),
+        GitError::Forbidden { .. } if source.url.is_local() => (
+            Exit::Environment,
+            "jtwbuild::git::forbidden",
+            "git reads a repository of this machine only if it is yours: clone it, and name the clone".into(),
+        ),
         GitError::Forbidden { .. } => (
             Exit::Environment,
             "jtwbuild::git::forbidden",
             "nobody is asked for passwords: ssh keys are used by themselves, and `~/.netrc` for https".into(),
         ),
         GitError::NoReference { like, .. } => {
-            let help = match (like, reference) {
+            let help = match (like, &source.reference) {
                 (Some(like), _) => format!("did you mean `{like}`?"),
                 (None, Reference::Head) => "name a branch: `branch = \"…\"`".to_owned(),
                 (None, _) => "`git ls-remote URL` lists what there is".to_owned(),

@@ -173,7 +173,7 @@ impl Exporter<'_> {
         }
         self.stage(&remote, &scratch, part, &entries)?;
         if self.export.submodules && !submodules.is_empty() {
-            let urls = self.urls(&remote, &scratch, part, modules)?;
+            let urls = part.urls(&remote, &scratch, modules)?;
             drop(scratch);
             for submodule in submodules {
                 self.take_submodule(part, &submodule, urls.get(submodule.path))?;
@@ -252,27 +252,6 @@ impl Exporter<'_> {
         }
     }
 
-    /// What `.gitmodules` says: URLs by paths.
-    fn urls(
-        &self,
-        remote: &Remote<'_>,
-        scratch: &Scratch<'_>,
-        part: &Part<'_>,
-        modules: Option<(&str, u64)>,
-    ) -> Result<HashMap<Vec<u8>, String>, GitError> {
-        let Some((id, size)) = modules else { return Ok(HashMap::new()) };
-        if size > MAX_GITMODULES {
-            return Err(part.unusable(b".gitmodules", "it is too long".into()));
-        }
-        remote
-            .git(scratch, &["config", "--no-includes", "-z", "--blob", id, "--list"], super::ASK, None)
-            .map_err(|error| match error {
-                GitError::Stopped => error,
-                error => part.unusable(b".gitmodules", error.to_string()),
-            })?;
-        Ok(submodule_urls(&scratch.answer_within(2 * MAX_GITMODULES)?.unwrap_or_default()))
-    }
-
     fn take_submodule(
         &mut self,
         part: &Part<'_>,
@@ -311,6 +290,26 @@ impl Exporter<'_> {
 }
 
 impl Part<'_> {
+    /// What `.gitmodules` says: URLs by paths.
+    fn urls(
+        &self,
+        remote: &Remote<'_>,
+        scratch: &Scratch<'_>,
+        modules: Option<(&str, u64)>,
+    ) -> Result<HashMap<Vec<u8>, String>, GitError> {
+        let Some((id, size)) = modules else { return Ok(HashMap::new()) };
+        if size > MAX_GITMODULES {
+            return Err(self.unusable(b".gitmodules", "it is too long".into()));
+        }
+        remote
+            .git(scratch, &["config", "--no-includes", "-z", "--blob", id, "--list"], super::ASK, None)
+            .map_err(|error| match error {
+                GitError::Stopped => error,
+                error => self.unusable(b".gitmodules", error.to_string()),
+            })?;
+        Ok(submodule_urls(&scratch.answer_within(2 * MAX_GITMODULES)?.unwrap_or_default()))
+    }
+
     fn unusable(&self, path: &[u8], why: String) -> GitError {
         let path = String::from_utf8_lossy(path).escape_debug().to_string();
         GitError::Unusable { url: self.url.to_string(), commit: self.commit.to_string(), path, why }

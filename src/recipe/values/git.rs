@@ -1,5 +1,6 @@
 //! Reads git sources: the same keys in `[tools]`, in nodes, in recipes and in `[source]`.
 
+use std::ops::Range;
 use std::path::Path;
 
 use super::{SourceArchive, source_archive_in};
@@ -41,11 +42,12 @@ pub fn git_source(value: Value<'_>) -> Option<GitSource> {
 /// Reads the keys of a git source; `git` must be there.
 pub fn git_source_in(table: &mut Table<'_>) -> Option<GitSource> {
     let url = table.required("git", |value| Some((value.text_with(parse_url)?, value.span())));
-    let reference = reference(table);
+    let url_span = url.as_ref().map(|(_, span)| span.clone()).unwrap_or_default();
+    let reference = reference(table, &url_span);
     let subdir = table.get("subdir").map(Value::text);
     let submodules = table.get("submodules").map(Value::boolean);
     let (url, url_span) = url?;
-    let (reference, reference_span) = reference?.unwrap_or_else(|| (Reference::Head, url_span.clone()));
+    let (reference, reference_span) = reference?;
     Some(GitSource {
         url,
         url_span,
@@ -71,10 +73,8 @@ fn refuse(table: &mut Table<'_>, keys: &[&'static str], why: &str, help: &str) {
     }
 }
 
-type Placed = (Reference, std::ops::Range<usize>);
-
-/// What is wanted, where it is said; the outer `None` when that was wrong.
-fn reference(table: &mut Table<'_>) -> Option<Option<Placed>> {
+/// What is wanted, and where it is said: at the URL, when nothing more is.
+fn reference(table: &mut Table<'_>, url_span: &Range<usize>) -> Option<(Reference, Range<usize>)> {
     let name = |value: Value<'_>, make: fn(String) -> Reference| {
         Some((make(value.text_with(parse_name)?), value.span()))
     };
@@ -85,14 +85,16 @@ fn reference(table: &mut Table<'_>) -> Option<Option<Placed>> {
         (value, commit.map(|commit| (Reference::Rev(commit), value.span())))
     });
     let mut given = [branch, tag, rev].into_iter().flatten();
-    let Some((_, first)) = given.next() else { return Some(None) };
+    let Some((_, first)) = given.next() else {
+        return Some((Reference::Head, url_span.clone()));
+    };
     if let Some((second, _)) = given.next() {
         let message = "a commit is named by one of `branch`, `tag` and `rev`";
         let help = "keep the one that is meant; without any, the branch that `HEAD` names is followed";
         second.problem("git", message, "second name", Some(help.into()));
         return None;
     }
-    first.map(Some)
+    first
 }
 
 fn parse_url(text: &str) -> Result<GitUrl, TextError> {
