@@ -139,3 +139,35 @@ fn tree_that_is_a_commit_is_fetched_to_plan_its_packages() {
     let broken = broken.replace(universe.directory().to_str().unwrap(), "<here>");
     assert_snapshot!("broken in a commit", broken.replace(&commit[..12], "<commit>"));
 }
+
+/// What the recipe has in the place of an opam.
+#[test]
+fn questions_about_a_switch_are_answered_and_nothing_else_is_done() {
+    let recipe = concat!(env!("CARGO_MANIFEST_DIR"), "/recipes/jtw-tools-opam/opam.sh");
+    let answer = |arguments: &str| {
+        let mut command = std::process::Command::new("sh");
+        command.arg(recipe).args(arguments.split_whitespace());
+        command.env("OPAM_SWITCH_PREFIX", "/opt/jtw").env("OPAMROOT", "/opt").env("OPAMSWITCH", "jtw");
+        let output = command.output().unwrap();
+        let text = String::from_utf8(if output.status.success() { output.stdout } else { output.stderr });
+        text.unwrap().trim().to_owned()
+    };
+    for (question, expected) in [
+        ("switch show", "jtw"),
+        ("var prefix", "/opt/jtw"),
+        ("var --switch jtw prefix", "/opt/jtw"),
+        ("var prefix --switch=jtw", "/opt/jtw"),
+        ("config var lib", "/opt/jtw/lib"),
+        ("var fmt:share", "/opt/jtw/share/fmt"),
+        ("exec -- echo -n a --switch b", "a --switch b"),
+        ("exec --switch jtw -- echo x", "x"),
+        ("exec echo -- y", "-- y"),
+        ("--version", "2.5.2"),
+    ] {
+        assert_eq!(answer(question), expected, "opam {question}");
+    }
+    assert!(answer("env").contains("OPAM_SWITCH_PREFIX='/opt/jtw'; export OPAM_SWITCH_PREFIX;"));
+    for refused in ["install fmt", "switch create x", "var unknown", "exec", "pin add x ."] {
+        assert!(answer(refused).starts_with("opam: "), "opam {refused}: {}", answer(refused));
+    }
+}
