@@ -248,6 +248,23 @@ fn without_words_of_git(text: &str) -> String {
 }
 
 #[test]
+fn every_place_that_names_something_that_is_not_there_is_told_at_once() {
+    let server = FileServer::always("404 Not Found", "");
+    let universe = TestUniverse::planned("");
+    let node = |name: &str| {
+        let source = format!("{{ git = \"{}\" }}", server.url());
+        format!("[[node]]\nname = \"{name}\"\nsource = {source}\nscript = \"true\"\n")
+    };
+    universe.write("more.toml", &node("included").replace("/r\"", "/other\""));
+    universe.write(
+        "universe.toml",
+        &format!("name = \"x\"\ninclude = [{{ path = \"more.toml\" }}]\n{}", node("n")),
+    );
+    let text = universe.run("plan universe.toml").to_string();
+    assert!(text.contains("[universe.toml:5:18]") && text.contains("[more.toml:3:18]"), "{text}");
+}
+
+#[test]
 fn a_package_recipe_can_follow_a_branch() {
     let universe = TestUniverse::planned(
         "name = \"x\"\ncompiler = \"ocaml.5.4.1\"\npackages = [\"mine\"]\nsite = false\n",

@@ -328,6 +328,19 @@ fn all_names_of_a_server_are_asked_for_at_once() {
 }
 
 #[test]
+fn a_repository_with_longer_names_of_objects_is_like_any_other() {
+    let scene = Scene::new();
+    let repo = Repo::with_hashes(scene.path().join("repo"), "sha256");
+    repo.write("a", "1");
+    let commit = repo.commit();
+    assert_eq!(commit.as_str().len(), 64);
+    assert_eq!(paths(&scene.whole(&repo.url(), &commit).unwrap()), ["a"]);
+    let question = Question { url: repo.url(), reference: Reference::Branch("main".into()) };
+    let answers = ask(&scene.store, &[question.clone()], &AtomicBool::new(false));
+    assert_eq!(answers[&question].as_ref().unwrap(), &commit);
+}
+
+#[test]
 fn a_source_that_is_stopped_ends() {
     let scene = Scene::new();
     let repo = scene.repo("repo");

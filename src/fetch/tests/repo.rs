@@ -34,8 +34,13 @@ pub(crate) struct Repo {
 
 impl Repo {
     pub(crate) fn new(path: PathBuf) -> Self {
+        Self::with_hashes(path, "sha1")
+    }
+
+    /// One whose objects are named by this kind of hash.
+    pub(crate) fn with_hashes(path: PathBuf, kind: &str) -> Self {
         fs::create_dir_all(&path).unwrap();
-        git(&path, &["init", "-q"]);
+        git(&path, &["init", "-q", &format!("--object-format={kind}")]);
         Self { path }
     }
 
