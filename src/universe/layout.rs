@@ -3,7 +3,7 @@
 
 use crate::name::PackageName;
 use crate::package::Requirement;
-use crate::toml_reader::{FromText, Table, TextError, Value, one_of};
+use crate::toml_reader::{Table, Value, one_of};
 use crate::universe::Universe;
 use crate::universe::repository::{Repositories, Solving};
 
@@ -20,36 +20,23 @@ pub enum Layout {
     },
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Word {
-    #[default]
-    Worker,
-    Opam,
-}
-
-impl FromText for Word {
-    fn from_text(text: &str) -> Result<Self, TextError> {
-        one_of(text, "layout of a worker's tree", &[("worker", Self::Worker), ("opam", Self::Opam)])
-    }
-}
-
 /// Reads what `[tools]` says of its tree.
 pub(super) fn read(table: &mut Table<'_>) -> Option<Layout> {
-    let word = match table.get("layout") {
-        Some(value) => value.text()?,
-        None => Word::default(),
+    let words = [("worker", false), ("opam", true)];
+    let is_opam = match table.get("layout") {
+        Some(value) => value.text_with(|text| one_of(text, "layout of a worker's tree", &words))?,
+        None => false,
     };
-    let packages = table.get("packages");
-    match (word, packages) {
-        (Word::Worker, None) => Some(Layout::Worker),
-        (Word::Worker, Some(value)) => {
+    match (is_opam, table.get("packages")) {
+        (false, None) => Some(Layout::Worker),
+        (false, Some(value)) => {
             let help = "say `layout = \"opam\"` if the tree is a repository of opam packages";
             let message = "a worker's source is not made of packages";
             value.problem("tools", message, "packages are named", Some(help.into()));
             None
         }
-        (Word::Opam, None) => Some(Layout::Opam { packages: Vec::new() }),
-        (Word::Opam, Some(value)) => Some(Layout::Opam { packages: value.non_empty_list(package)? }),
+        (true, None) => Some(Layout::Opam { packages: Vec::new() }),
+        (true, Some(value)) => Some(Layout::Opam { packages: value.non_empty_list(package)? }),
     }
 }
 

@@ -28,7 +28,8 @@ fn packages_of_a_tree_are_planned_with_the_compiler_and_apart_from_the_rest() {
     let universe = with_tree(&[LIBRARY, PROGRAM]);
     assert_snapshot!(universe.run("plan universe.toml"));
     // The lock pins what the tree needs, and not the tree.
-    universe.run("update universe.toml").success();
+    let updated = universe.run("update universe.toml").success();
+    assert!(updated.stderr.contains("for the worker, ocaml-system: 5.4.1 is new"), "{updated}");
     let lock = std::fs::read_to_string(universe.path("universe.lock")).unwrap();
     let pinned: Vec<&str> = lock.split("[[tools.package]]\n").skip(1).collect();
     assert!(pinned.iter().any(|package| package.starts_with("name = \"ocaml-system\"")), "{lock}");
