@@ -81,6 +81,8 @@ const SETTINGS: [&str; 12] = [
 const ASK: Duration = Duration::from_secs(120);
 /// Everything else ends within this time.
 const FETCH: Duration = Duration::from_secs(3600);
+/// The shortest time between two looks at whether git has ended.
+const GLANCE: Duration = Duration::from_micros(250);
 /// Bytes that a fetch may put on the disk.
 const MAX_FETCHED: u64 = 4 << 30;
 /// Bytes of the list of a commit's files.
@@ -230,7 +232,6 @@ impl Remote<'_> {
     fn wait(&self, child: Child, scratch: &Scratch<'_>, patience: Duration) -> Result<bool, GitError> {
         let mut child = Running(child);
         let since = Instant::now();
-        let mut pause = Duration::from_millis(1);
         loop {
             if let Some(status) = child.0.try_wait().map_err(GitError::Io)? {
                 return Ok(status.success());
@@ -244,8 +245,8 @@ impl Remote<'_> {
             if scratch.fetched() > MAX_FETCHED || scratch.said() > MAX_FETCHED {
                 return Err(GitError::TooLarge { url: self.url.to_owned() });
             }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(10));
+            // An answer of a few milliseconds is seen at once, and a long fetch is looked at now and then.
+            std::thread::sleep((since.elapsed() / 8).clamp(GLANCE, 40 * GLANCE));
         }
     }
 
