@@ -24,6 +24,8 @@ pub struct Lock {
     pub bases: BTreeMap<RecipeName, LockedBase>,
     /// The version of every package of the solution.
     pub packages: BTreeMap<PackageName, Version>,
+    /// The version of every package that those of the worker's tree are built with.
+    pub tools: BTreeMap<PackageName, Version>,
     /// What the opam repositories held, in the order of the universe.
     pub repositories: Vec<LockedRepository>,
     /// The commits of branches and tags.
@@ -79,14 +81,9 @@ impl Lock {
                     Some((name, value.table(read_base)?))
                 })
             });
-            let packages = table.optional("package", |value| {
-                value.list(|value| {
-                    value.table(|table| {
-                        let name = table.required("name", Value::text);
-                        let version = table.required("version", Value::text);
-                        Some((name?, version?))
-                    })
-                })
+            let packages = table.optional("package", read_versions);
+            let tools = table.optional("tools", |value| {
+                value.table(|table| Some(table.optional("package", read_versions)))
             });
             let repositories = table.optional("repository", |value| {
                 value.list(|value| {
@@ -103,7 +100,8 @@ impl Lock {
             format?;
             Some(Self {
                 bases: bases.unwrap_or_default().into_iter().collect(),
-                packages: packages.unwrap_or_default().into_iter().collect(),
+                packages: packages.unwrap_or_default(),
+                tools: tools.flatten().unwrap_or_default(),
                 repositories: repositories.unwrap_or_default(),
                 git: git.unwrap_or_default().into_iter().collect(),
                 debian,
@@ -129,13 +127,15 @@ impl Lock {
             writeln!(text, "tree = {}", quoted(&repository.tree))?;
         }
         git::write(&self.git, text)?;
-        for (name, version) in &self.packages {
-            writeln!(
-                text,
-                "\n[[package]]\nname = {}\nversion = {}",
-                quoted(name.as_str()),
-                quoted(version.as_str())
-            )?;
+        for (section, versions) in [("package", &self.packages), ("tools.package", &self.tools)] {
+            for (name, version) in versions {
+                writeln!(
+                    text,
+                    "\n[[{section}]]\nname = {}\nversion = {}",
+                    quoted(name.as_str()),
+                    quoted(version.as_str())
+                )?;
+            }
         }
         if let Some(libraries) = &self.debian {
             debian::write(libraries, text)?;
@@ -153,6 +153,17 @@ impl Lock {
         }
         Ok(())
     }
+}
+
+fn read_versions(value: Value<'_>) -> Option<BTreeMap<PackageName, Version>> {
+    let versions = value.list(|value| {
+        value.table(|table| {
+            let name = table.required("name", Value::text);
+            let version = table.required("version", Value::text);
+            Some((name?, version?))
+        })
+    })?;
+    Some(versions.into_iter().collect())
 }
 
 fn read_base(table: &mut Table<'_>) -> Option<LockedBase> {
@@ -233,9 +244,10 @@ mod tests {
     fn any_lock(numbers: &mut Numbers) -> Lock {
         let words = "abcXYZ019_+";
         let mut lock = Lock::default();
-        for _ in 0..numbers.below(5) {
+        for at in 0..numbers.below(9) {
             let name = PackageName::new(&format!("p{}", numbers.text(words))).unwrap();
-            lock.packages.insert(name, Version::new(&numbers.text("019a~+")).unwrap());
+            let versions = if at < 5 { &mut lock.packages } else { &mut lock.tools };
+            versions.insert(name, Version::new(&numbers.text("019a~+")).unwrap());
         }
         for _ in 0..numbers.below(4) {
             let reference = match numbers.below(3) {
@@ -320,6 +332,7 @@ mod tests {
             packages: packages
                 .map(|(name, version)| (PackageName::new(name).unwrap(), Version::new(version).unwrap()))
                 .into(),
+            tools: [(PackageName::new("ocaml").unwrap(), Version::new("5.4.1").unwrap())].into(),
             debian: None,
         };
         assert_snapshot!(lock.render());

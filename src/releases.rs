@@ -1,6 +1,7 @@
 //! Packages of opam repositories as releases: what their opam files, the universe's substitutions
 //! and the files beside them come to.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::diagnostic::{Problem, SourceError, SourceFile};
@@ -24,6 +25,8 @@ pub struct OpamReleases<'a> {
     pub universe: &'a Universe,
     pub repositories: &'a Repositories,
     pub platform: &'a Platform,
+    /// Packages whose source is the worker's tree, whatever their files say.
+    pub of_worker: &'a BTreeSet<PackageName>,
 }
 
 impl Releases for OpamReleases<'_> {
@@ -35,7 +38,11 @@ impl Releases for OpamReleases<'_> {
         let recipe = Recipe::read(name.as_str(), version.as_str(), &file, self.platform)?;
         let substitutions = &self.universe.repositories.substitutions;
         let substitution = substitutions.get(&(name.clone(), version.clone()));
-        let source = self.source(&recipe, substitution, &file)?;
+        let source = if self.of_worker.contains(name) {
+            Some(OpamSource::WorkerTree)
+        } else {
+            self.source(&recipe, substitution, &file)?
+        };
         let extra = self.extra(&recipe, substitution, &file)?;
         let mut files = Vec::new();
         for beside in self.repositories.files(name, &version).map_err(elsewhere)? {
@@ -79,17 +86,17 @@ impl OpamReleases<'_> {
         let named = url.and_then(|url| file_name_of(&url.src.text));
         let file_name = named.unwrap_or("source").to_owned();
         if let Some(source) = substitution.and_then(|substitution| substitution.source.clone()) {
-            return Ok(Some(OpamSource { source, file_name }));
+            return Ok(Some(OpamSource::Url { source, file_name }));
         }
         let Some(url) = url else { return Ok(None) };
         if url.src.text.starts_with("git+") {
-            return Ok(Some(OpamSource {
+            return Ok(Some(OpamSource::Url {
                 source: PackageSource::Git(commit_of(&url.src, file)?),
                 file_name,
             }));
         }
         let archive = SourceArchive { archive: self.archive(url, file)?, strip: None };
-        Ok(Some(OpamSource { source: PackageSource::Archive(archive), file_name }))
+        Ok(Some(OpamSource::Url { source: PackageSource::Archive(archive), file_name }))
     }
 
     fn extra(

@@ -6,6 +6,8 @@
 #[path = "demo/branch.rs"]
 mod branch;
 mod support;
+#[path = "demo/worker_repository.rs"]
+mod worker_repository;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,8 @@
 mod git;
 mod libraries;
 mod opam;
+mod tree;
+mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use std::time::SystemTime;
 
 pub(super) use self::opam::Opened;
 use self::opam::impossible_lines;
+use self::worker::WorkerSolution;
 use super::arguments::{Global, UniverseArguments};
 use super::trouble::{Exit, Trouble};
 use crate::derivation::{Input, Kind};
@@ -40,6 +43,7 @@ use crate::solve::opam::Impossible;
 use crate::solve::solve;
 use crate::store::tree::TreeHash;
 use crate::store::{Store, disk};
+use crate::universe::layout::Layout;
 use crate::universe::node::NodeSource;
 use crate::universe::{ExpiredRelease, ToolsSource, Universe};
 
@@ -194,7 +198,8 @@ impl Loaded {
         let mut solution = self.solve(store)?;
         self.add_libraries(&mut solution)?;
         self.pin_commits(arguments, store, &solution)?;
-        self.pin_bases(&solution)?;
+        let of_worker = self.solve_worker(store)?;
+        self.pin_bases(&solution, of_worker.as_ref())?;
         if arguments.locked && self.lock_before.as_ref() != Some(&self.lock) {
             let message =
                 format!("`{}` does not pin everything that the universe needs", self.lock_path.display());
@@ -202,7 +207,8 @@ impl Loaded {
             return Err(Trouble::new(Exit::Input, "jtwbuild::lock::incomplete", message, Some(help)));
         }
         let mut pins = Pins::new(&self.lock);
-        for package in &solution.packages {
+        let packages_of_worker = of_worker.iter().flat_map(|worker| &worker.solution.packages);
+        for package in solution.packages.iter().chain(packages_of_worker) {
             match &package.release {
                 Release::Recipe(recipe) => {
                     if let Provision::Built { source: Some(PackageSource::Archive(source)), .. } =
@@ -214,7 +220,7 @@ impl Loaded {
                 // The lock pins its packages.
                 Release::Debian(_) => {}
                 Release::Opam(release) => {
-                    let source = release.source.iter().filter_map(|source| match &source.source {
+                    let source = release.source.iter().filter_map(|source| match source.url()? {
                         PackageSource::Archive(archive) => Some(&archive.archive),
                         PackageSource::Git(_) => None,
                     });
@@ -237,6 +243,8 @@ impl Loaded {
             Some(_) => (self.pin_worker(&mut pins)?, Some(self.pin_page(&mut pins)?)),
             None => (None, None),
         };
+        let worker_packages =
+            of_worker.map(|worker| worker.with_files(&self.recipes, &mut pins)).transpose()?;
         let platform =
             if self.universe.repositories.has_opam() { self.platform()? } else { Platform::debian("") };
         self.page = page;
@@ -248,6 +256,7 @@ impl Loaded {
             platform: &platform,
             sources: &self.sources,
             worker,
+            worker_packages: worker_packages.as_ref(),
             page,
         })?;
         self.solution = solution;
@@ -354,7 +363,7 @@ impl Loaded {
     }
 
     /// Pins the packages of every base that a node may need, and drops the others.
-    fn pin_bases(&mut self, solution: &Solution) -> Result<(), Trouble> {
+    fn pin_bases(&mut self, solution: &Solution, worker: Option<&WorkerSolution>) -> Result<(), Trouble> {
         self.check_bases()?;
         let mut needed = BTreeSet::new();
         if self.universe.compiler.is_some() {
@@ -365,6 +374,9 @@ impl Loaded {
                 self.universe.base.recipe.clone()
             };
             needed.insert(of_packages);
+            if let Some(worker) = worker {
+                needed.extend(worker.bases());
+            }
             if self.universe.has_site {
                 needed.insert(tools.base);
                 needed.extend(tools.extra);
@@ -391,7 +403,12 @@ impl Loaded {
             self.lock.bases.insert(name, base);
         }
         if self.universe.repositories.has_opam() {
-            self.pin_extensions(solution, &bases)?;
+            let base = self.universe.opam_base(&OpamRecipe::load(&self.recipes)?.recipe).clone();
+            self.pin_extensions(solution, &base, &bases)?;
+        }
+        if let Some(worker) = worker {
+            self.pin_extensions(&worker.solution, &worker.base, &bases)?;
+            self.check_worker_bases(worker)?;
         }
         self.check_libraries()
     }
@@ -452,7 +469,12 @@ impl Loaded {
                 Ok(Some(pins.pin_folder(&self.recipes, recipe.worker.as_str())?))
             }
             ToolsSource::Path { path, span } => {
-                pins.pin_path(&self.universe.directory.join(path)).map(Some).map_err(|error| {
+                let path = self.universe.directory.join(path);
+                let pinned = match self.universe.tools.layout {
+                    Layout::Worker => pins.pin_path(&path),
+                    Layout::Opam { .. } => pins.pin_repository(&path),
+                };
+                pinned.map(Some).map_err(|error| {
                     let message = format!("the worker's source cannot be read: {error}");
                     let help = "the path is relative to the universe file".to_owned();
                     self.universe

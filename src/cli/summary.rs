@@ -131,7 +131,7 @@ fn blocked_by(plan: &Plan, run: &Run, node: NodeId) -> usize {
 }
 
 /// What the reader may do where a commit could not be had.
-fn hint_for_commit(failure: &Failure) -> Option<&'static str> {
+pub(super) fn hint_for_commit(failure: &Failure) -> Option<&'static str> {
     Some(match failure {
         Failure::FetchFailed { lost: true, .. } => {
             "somebody has rewritten the branch, or the commit was never there: `jtwbuild update` takes what there is now"

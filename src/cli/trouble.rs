@@ -56,7 +56,7 @@ impl Trouble {
         Self { exit, shown: Shown::Message { code, message: message.to_string(), help } }
     }
 
-    fn sources(errors: Vec<SourceError>) -> Self {
+    pub(super) fn sources(errors: Vec<SourceError>) -> Self {
         Self { exit: Exit::Input, shown: Shown::Sources(errors) }
     }
 }

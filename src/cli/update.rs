@@ -21,11 +21,14 @@ pub(super) fn run(global: &Global, verb: &Update) -> Result<ExitCode, Trouble> {
         return Ok(ExitCode::SUCCESS);
     }
     tell_moves(global, &loaded);
-    for (name, version) in &loaded.lock.packages {
-        match before.packages.get(name) {
-            Some(old) if old == version => {}
-            Some(old) => render::note(&format!("{name}: {old} → {version}")),
-            None => render::note(&format!("{name}: {version} is new")),
+    let of_worker = (&loaded.lock.tools, &before.tools, "for the worker, ");
+    for (now, before, whose) in [(&loaded.lock.packages, &before.packages, ""), of_worker] {
+        for (name, version) in now {
+            match before.get(name) {
+                Some(old) if old == version => {}
+                Some(old) => render::note(&format!("{whose}{name}: {old} → {version}")),
+                None => render::note(&format!("{whose}{name}: {version} is new")),
+            }
         }
     }
     for (name, base) in &loaded.lock.bases {

@@ -52,13 +52,24 @@ pub struct Evaluation<'a> {
     pub sources: &'a BTreeMap<RelativePath, TreeHash>,
     /// Content of the worker's source, and of the page; needed when there are packages.
     pub worker: Option<TreeHash>,
+    /// When the worker's source is a repository of opam packages.
+    pub worker_packages: Option<&'a WorkerPackages>,
     pub page: Option<TreeHash>,
+}
+
+/// The packages of the worker's source with everything that they are built with.
+#[derive(Debug)]
+pub struct WorkerPackages {
+    pub solution: Solution,
+    /// Variables of opam files that describe the platform.
+    pub platform: Platform,
+    /// Content of what lies beside the program that makes the worker.
+    pub files: TreeHash,
 }
 
 /// Makes the plan.
 pub fn evaluate(evaluation: &Evaluation<'_>) -> Result<Plan, PlanError> {
-    let mut planner =
-        Planner { evaluation, plan: Plan::default(), bases: HashMap::new(), source_recipe: None };
+    let mut planner = Planner::new(evaluation);
     packages::plan(&mut planner)?;
     scripts::plan(&mut planner)?;
     Ok(planner.plan)
@@ -79,7 +90,12 @@ pub(super) struct PlannedBase {
     pub facts: BTreeMap<String, String>,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    /// A plan without nodes.
+    pub fn new(evaluation: &'a Evaluation<'a>) -> Self {
+        Self { evaluation, plan: Plan::default(), bases: HashMap::new(), source_recipe: None }
+    }
+
     /// The node of a base, added when it is not there.
     pub fn base(&mut self, name: &RecipeName) -> Result<PlannedBase, PlanError> {
         if let Some(base) = self.bases.get(name) {

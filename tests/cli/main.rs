@@ -24,6 +24,7 @@ mod verdicts;
 mod verify;
 mod waiting;
 mod why;
+mod worker_repository;
 
 /// Two nodes, the second of which needs the first.
 const TWO_NODES: &str = r#"

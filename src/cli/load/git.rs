@@ -15,7 +15,7 @@ use crate::diagnostic::SourceFile;
 use crate::fetch::git;
 use crate::package::Provision;
 use crate::recipe::values::PackageSource;
-use crate::solution::{Release, Solution};
+use crate::solution::{OpamSource, Release, Solution};
 use crate::source::git::{Commit, GitSource, Question};
 use crate::store::Store;
 use crate::universe::ToolsSource;
@@ -102,7 +102,7 @@ impl Loaded {
                 // Those of opam files are commits: a name stands in the universe.
                 Release::Opam(release) => {
                     if let Some(PackageSource::Git(source)) =
-                        release.source.as_ref().map(|source| &source.source)
+                        release.source.as_ref().and_then(OpamSource::url)
                     {
                         add(source, &universe.files[0]);
                     }
