@@ -336,7 +336,7 @@ fn a_repository_with_longer_names_of_objects_is_like_any_other() {
     assert_eq!(commit.as_str().len(), 64);
     assert_eq!(paths(&scene.whole(&repo.url(), &commit).unwrap()), ["a"]);
     let question = Question { url: repo.url(), reference: Reference::Branch("main".into()) };
-    let answers = ask(&scene.store, &[question.clone()], &AtomicBool::new(false));
+    let answers = ask(&scene.store, std::slice::from_ref(&question), &AtomicBool::new(false));
     assert_eq!(answers[&question].as_ref().unwrap(), &commit);
 }
 
