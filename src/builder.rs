@@ -3,6 +3,7 @@
 
 pub mod machine;
 
+mod git;
 mod inputs;
 mod opam;
 mod packages;
@@ -58,6 +59,7 @@ impl Builder for LocalBuilder<'_> {
         let action = self.begin(job)?;
         self.with_sound_inputs(job.trees, || match &action {
             Action::Fetch(fetch) => self.fetch(job, fetch),
+            Action::Git(git) => self.git(job, git),
             Action::Base(base) => self.base(job, base),
             Action::Script(script) => self.script(job, script),
             Action::Build(build) => self.package(job, build),

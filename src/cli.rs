@@ -3,6 +3,7 @@
 
 mod arguments;
 mod batch;
+mod diff;
 mod doctor;
 mod enter;
 mod gc;
@@ -57,6 +58,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         Verb::WhyBuild(verb) => why_build::run(global, verb),
         Verb::WhyDepends(verb) => why_depends::run(global, verb),
         Verb::Enter(verb) => enter::run(global, verb),
+        Verb::Diff(verb) => diff::run(global, verb),
         Verb::Show(verb) => inspect::show(global, verb),
         Verb::Log(verb) => inspect::log(global, verb),
         Verb::Verify(verb) => verify::run(global, verb),

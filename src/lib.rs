@@ -10,6 +10,7 @@ pub mod assemble;
 pub mod builder;
 mod bytes;
 pub mod cli;
+pub mod cmi;
 pub mod derivation;
 pub mod diagnostic;
 pub mod effects;

@@ -1,6 +1,7 @@
 //! The command line as the user types it: types for clap, nothing else.
 
 pub mod batch;
+pub mod diff;
 pub mod inspect;
 pub mod store;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use self::batch::{Batch, HealthCheck};
+use self::diff::Diff;
 use self::inspect::{Enter, Log, Show, WhyBuild, WhyDepends, WhyNot};
 use self::store::{Gc, Roots, Verify};
 
@@ -79,6 +81,12 @@ pub enum Verb {
     /// The exit code is 1 when it does not.
     #[command(after_help = "Example: jtwbuild why-depends universe.toml fmt ocamlfind")]
     WhyDepends(WhyDepends),
+    /// Say what differs between two universes, locks, contents or sites.
+    ///
+    /// Versions, nodes, files with their sizes, and the types that interfaces offer. The exit code is 0
+    /// if nothing differs, and 1 if anything does.
+    #[command(after_help = "Example: jtwbuild diff old-site new-site --markdown")]
+    Diff(Diff),
     /// Show a node: its key, inputs, how it ended, and its build document.
     #[command(after_help = "Example: jtwbuild show universe.toml build/fmt.0.9.0")]
     Show(Show),

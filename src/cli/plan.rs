@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::arguments::{Global, Plan as Verb};
 use super::load::{Loaded, Pinning, open_store};
+use super::realise::tell_moves;
 use super::render;
 use super::trouble::Trouble;
 use crate::derivation::{Input, Kind, NodeId};
@@ -34,6 +35,7 @@ pub(super) fn run(global: &Global, verb: &Verb) -> Result<ExitCode, Trouble> {
     let store = open_store(global)?;
     let mut loaded = Loaded::read(&verb.universe, Pinning::Complete)?;
     let (plan, _) = loaded.plan(&verb.universe, &store)?;
+    tell_moves(global, &loaded);
     for remark in loaded.remarks() {
         render::note(&remark);
     }

@@ -53,7 +53,7 @@ pub struct Earlier {
 }
 
 /// What stays the same when a package is another version, or a node has namesakes.
-fn stem(id: &str) -> String {
+pub(super) fn stem(id: &str) -> String {
     let (kind, name) = id.split_once('/').unwrap_or(("", id));
     let name = name.split('@').next().unwrap_or(name);
     // Users may call their nodes what they like.

@@ -9,6 +9,7 @@
 
 #![allow(dead_code, unused_imports, reason = "each test program uses its own part")]
 
+pub mod git;
 mod scrub;
 mod seed;
 
