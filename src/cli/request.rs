@@ -118,12 +118,12 @@ impl RunView {
     pub fn commands_text(&self, indent: &str) -> String {
         let mut text = String::new();
         for (at, command) in self.commands.iter().enumerate() {
-            let shell = command.shell.replace('\n', &format!("\n{indent}  "));
+            let shell = plain(&command.shell).replace('\n', &format!("\n{indent}  "));
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{indent}command {}  in {}: {shell}", at + 1, command.cwd);
         }
         for (name, value) in &self.opam {
-            let _ = writeln!(text, "{indent}{name} of its opam file: {value}");
+            let _ = writeln!(text, "{indent}{name} of its opam file: {}", plain(value));
         }
         text
     }
@@ -146,10 +146,21 @@ impl RunView {
 
     /// The environment, one variable a line.
     pub fn environment_text(&self, indent: &str) -> String {
-        let line =
-            |(name, value): (&String, &String)| format!("{indent}variable   {name}={}\n", quoted(value));
+        let line = |(name, value): (&String, &String)| {
+            format!("{indent}variable   {name}={}\n", plain(&quoted(value)))
+        };
         self.environment.iter().map(line).collect()
     }
+}
+
+/// The text without characters that would move a terminal's cursor, but for the ends of lines.
+fn plain(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\t' => c.to_string(),
+        c if c.is_control() => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(shown).collect()
 }
 
 /// A command line that a shell reads as these words.

@@ -76,7 +76,7 @@ fn other(why: &Why, most: usize) -> Option<String> {
 /// `worker.ml (3 lines), new.ml (new) and 2 more`.
 fn told_files(files: &[Difference], most: usize) -> String {
     let one = |difference: &Difference| {
-        let path = difference.path.to_string();
+        let path = on_one_line(difference.path.to_string().chars());
         match &difference.change {
             Change::Added { .. } => format!("{path} (new)"),
             Change::Removed { .. } => format!("{path} (gone)"),
@@ -285,16 +285,18 @@ fn shown(value: &Value) -> String {
 
 /// In backquotes, on one line, and cut off.
 fn quoted(text: &str) -> String {
-    let line: String = text
-        .chars()
-        .take(SHOWN)
-        .flat_map(|c| {
-            let escaped = c.is_control().then(|| c.escape_default());
-            let itself = escaped.is_none().then_some(c);
-            escaped.into_iter().flatten().chain(itself)
-        })
-        .collect();
+    let line = on_one_line(text.chars().take(SHOWN));
     if text.chars().nth(SHOWN).is_some() { format!("`{line} …`") } else { format!("`{line}`") }
+}
+
+/// The characters, those that would move a terminal's cursor as they are written in programs.
+fn on_one_line(text: impl Iterator<Item = char>) -> String {
+    let plain = text.flat_map(|c| {
+        let escaped = c.is_control().then(|| c.escape_default());
+        let itself = escaped.is_none().then_some(c);
+        escaped.into_iter().flatten().chain(itself)
+    });
+    plain.collect()
 }
 
 #[cfg(test)]

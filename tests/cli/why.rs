@@ -3,6 +3,7 @@
 use insta::assert_snapshot;
 
 use crate::TWO_NODES;
+use crate::support::git::Repo;
 use crate::support::{Ended, TestUniverse};
 
 /// Three nodes in a row, the first of which has a local source.
@@ -104,6 +105,21 @@ fn a_base_whose_package_is_another_version_is_the_cause() {
     universe.write("universe.lock", &lock.replace(version, &format!("{version}+1")));
     let ended = universe.run("why-build universe.toml").success();
     assert_snapshot!("changed_base", ended.to_string().replace(version, "[version]"));
+}
+
+#[test]
+fn a_commit_of_a_followed_branch_is_the_cause_of_all_that_follows() {
+    let Some(universe) = TestUniverse::buildable("") else { return };
+    let repo = Repo::new(universe.path("repo"));
+    repo.commit_file("file", "one\n");
+    let source = format!("source = {{ git = \"{}\" }}", repo.url());
+    universe.write("universe.toml", &CHAIN.replace("source = \"data\"", &source));
+    universe.run("realise universe.toml").success();
+    repo.commit_file("file", "two\n");
+    let would = universe.run("why-build universe.toml").success();
+    universe.run("realise universe.toml").success();
+    let did = universe.run("why-build universe.toml third").success();
+    assert_snapshot!("followed_branch", all(&[would, did]));
 }
 
 /// Several nodes with one reason are told together, and no node tells everything unless asked to.
