@@ -34,11 +34,11 @@ impl LocalBuilder<'_> {
 
     /// The shell that a root has for people.
     pub fn shell(&self, root: &[TreeHash]) -> &'static str {
-        let has = |path: &&str| {
+        let has = |path: &str| {
             let path = RelPath::parse(path).expect("a path below the root");
             root.iter().any(|tree| self.store.tree(tree).is_ok_and(|tree| tree.get(&path).is_some()))
         };
-        if SHELLS.iter().any(|path| has(&path)) { "bash" } else { "sh" }
+        if SHELLS.iter().any(|path| has(path)) { "bash" } else { "sh" }
     }
 
     /// Runs the stages of the plan, then its command, for whoever is at `streams`. Gives the exit status

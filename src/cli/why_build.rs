@@ -13,6 +13,7 @@ use super::load::{Loaded, Pinning, open_store};
 use super::render;
 use super::runs::universe_path;
 use super::trouble::Trouble;
+use crate::derivation::NodeId;
 use crate::inspect::history::History;
 use crate::inspect::prospect::{Prospect, forecasts};
 use crate::inspect::scenes::{Did, Would};
@@ -20,7 +21,7 @@ use crate::inspect::why::{Explanation, Scene, Standing, Why, explain};
 use crate::inspect::words::sentences;
 use crate::store::Store;
 use crate::store::facts::Facts;
-use crate::store::runs::RunRecord;
+use crate::store::runs::{NodeRecord, RunRecord};
 use crate::store::tree::TreeHash;
 
 /// So many nodes are named where not all are.
@@ -92,7 +93,7 @@ pub(super) fn run(global: &Global, verb: &WhyBuild) -> Result<ExitCode, Trouble>
     // Local sources are compared with what they were in the store: there they have to be.
     let has = |tree: &TreeHash| store.has_tree(tree) || pins.provide(tree, &store).is_ok();
     let would = Would::new(&plan, &facts, &forecasts, &history, &has);
-    let asked = node.map(|node| node.index());
+    let asked = node.map(NodeId::index);
     let is_open = |node: usize| would.standing(node).is_asked();
     let question = Question { store: &store, universe: loaded.universe.name.as_str(), asked, all: verb.all };
     let mut answer = if asked.map_or_else(|| (0..would.len()).any(is_open), is_open) {
@@ -101,8 +102,8 @@ pub(super) fn run(global: &Global, verb: &WhyBuild) -> Result<ExitCode, Trouble>
     } else {
         let id = node.map(|node| plan.derivation(node).id());
         let ran = |run: &RunRecord| match &id {
-            Some(id) => run.find(id).is_some_and(|node| node.ran()),
-            None => run.nodes.iter().any(|node| node.ran()),
+            Some(id) => run.find(id).is_some_and(NodeRecord::ran),
+            None => run.nodes.iter().any(NodeRecord::ran),
         };
         match history.runs().find(|run| ran(&run.run)) {
             Some(run) => {

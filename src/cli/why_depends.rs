@@ -11,7 +11,7 @@ use super::inspect::by_name;
 use super::load::{Loaded, Pinning, open_store};
 use super::render;
 use super::trouble::{Exit, Trouble};
-use crate::derivation::Kind;
+use crate::derivation::{Kind, NodeId};
 use crate::inspect::depends::{Graph, Relation, Way};
 use crate::plan::Plan;
 use crate::solution::Solution;
@@ -108,12 +108,12 @@ fn as_nodes(plan: &Plan, solution: &Solution, named: Named, word: &str) -> Resul
         Named::Packages(packages) => packages,
     };
     let names: Vec<String> = packages.iter().map(|at| solution.packages[*at].full_name()).collect();
-    let is_it = |node: &crate::derivation::NodeId| {
+    let is_it = |node: &NodeId| {
         let derivation = plan.derivation(*node);
         let name = derivation.name.split('@').next().unwrap_or_default();
         !matches!(derivation.kind, Kind::Source | Kind::Jtw) && names.iter().any(|known| known == name)
     };
-    let nodes: Vec<usize> = plan.ids().filter(is_it).map(|node| node.index()).collect();
+    let nodes: Vec<usize> = plan.ids().filter(is_it).map(NodeId::index).collect();
     if nodes.is_empty() {
         let message = format!("no node builds the package `{word}`: it is a part of the base");
         let help = "ask for the base, or name two packages";

@@ -201,7 +201,7 @@ fn part(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mut V
     match (before, after) {
         (Some(before), Some(after)) => fields(path, before, after, found),
         (before, after) => {
-            found.push(FieldChange { path: path.to_owned(), before: before.cloned(), after: after.cloned() })
+            found.push(FieldChange { path: path.to_owned(), before: before.cloned(), after: after.cloned() });
         }
     }
 }

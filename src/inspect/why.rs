@@ -4,6 +4,7 @@
 //! its nodes is compared with what it was before; where its own document differs, it is a *root
 //! cause*, and where only the content of an input does, the reason is looked for there.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::Serialize;
@@ -12,7 +13,7 @@ use serde_json::Value;
 use super::document::{self, FieldChange};
 use super::history::Earlier;
 use super::trees::{self, Difference};
-use crate::derivation::BuildKey;
+use crate::derivation::{BuildKey, FORMAT};
 use crate::outcome::{Failure, Outcome};
 use crate::store::Store;
 use crate::store::tree::TreeHash;
@@ -148,22 +149,47 @@ pub fn explain(scene: &dyn Scene, store: &Store, only: Option<usize>) -> Explana
     };
     let mut found = BTreeMap::new();
     while let Some(node) = left.pop_front() {
-        if !found.contains_key(&node) {
-            let of_node = look_at(scene, store, node);
+        if let Entry::Vacant(place) = found.entry(node) {
+            let of_node = place.insert(look_at(scene, store, node));
             left.extend(&of_node.follows);
-            found.insert(node, of_node);
         }
     }
-    Explanation { found }
+    let mut explanation = Explanation { found };
+    explanation.leave_nobody_out(scene);
+    explanation
 }
 
 impl Explanation {
-    /// The root causes, inputs before their users.
-    pub fn causes(&self, scene: &dyn Scene) -> Vec<Cause> {
+    /// Who follows whom.
+    fn users(&self) -> BTreeMap<usize, Vec<usize>> {
         let mut users: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (node, found) in &self.found {
             found.follows.iter().for_each(|input| users.entry(*input).or_default().push(*node));
         }
+        users
+    }
+
+    /// A node whose inputs lead to no cause has no other reason than that nobody knows it.
+    fn leave_nobody_out(&mut self, scene: &dyn Scene) {
+        let roots = self.found.iter().filter(|(_, found)| !found.whys.is_empty());
+        let mut left: Vec<usize> = roots.map(|(node, _)| *node).collect();
+        let (users, mut reached) = (self.users(), BTreeSet::new());
+        while let Some(node) = left.pop() {
+            if reached.insert(node) {
+                left.extend(users.get(&node).into_iter().flatten());
+            }
+        }
+        for (node, found) in &mut self.found {
+            let standing = scene.standing(*node);
+            if standing.is_asked() && standing != Standing::Cutoff && !reached.contains(node) {
+                found.whys.push(Why::Unrecorded);
+            }
+        }
+    }
+
+    /// The root causes, inputs before their users.
+    pub fn causes(&self, scene: &dyn Scene) -> Vec<Cause> {
+        let users = self.users();
         let roots = self.found.iter().filter(|(_, found)| !found.whys.is_empty());
         let cause = |(node, _): (&usize, &Found)| {
             let (mut reached, mut left) = (BTreeSet::new(), vec![*node]);
@@ -245,15 +271,13 @@ fn look_at(scene: &dyn Scene, store: &Store, node: usize) -> Found {
         if now.is_some_and(|now| earlier.document.as_ref().is_some_and(|(_, build, _)| *build == now)) {
             return found;
         }
-        let name = |text: Option<&str>| text.map(Value::from);
-        let own = scene.id(node).split_once('/').map(|(_, name)| name);
-        found.whys = vec![match before.get("name").and_then(Value::as_str) {
-            Some(before) if Some(before) != own => {
-                let (before, after) = (name(Some(before)), name(own));
-                Why::Field(FieldChange { path: "name".into(), before, after })
-            }
-            _ => Why::Unrecorded,
-        }];
+        let own = scene.id(node).split_once('/').map(|(_, name)| name.split('@').next().unwrap_or(name));
+        let others = [("format", Some(Value::from(FORMAT))), ("name", own.map(Value::from))];
+        let changed = others.into_iter().filter(|(field, now)| before.get(field) != now.as_ref());
+        found.whys.extend(changed.map(|(field, after)| {
+            let before = before.get(field).cloned();
+            Why::Field(FieldChange { path: field.to_owned(), before, after })
+        }));
     }
     found
 }

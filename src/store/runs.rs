@@ -147,7 +147,7 @@ impl RunRecord {
         let about = serde_json::from_slice(from.text()?).ok()?;
         let nodes = from.list(|from| {
             let id = text(from)?;
-            let build = read_hash(from)?.map(BuildKey::from_bytes);
+            let build = read_hash(from).ok()?.map(BuildKey::from_bytes);
             let [word] = from.array()?;
             if word == 0 {
                 return Some(NodeRecord { id, build, decided: None });
@@ -158,7 +158,7 @@ impl RunRecord {
                 outcome,
                 ran: ran != 0,
                 plan: PlanKey::from_bytes(from.array()?),
-                tree: read_hash(from)?.map(TreeHash::from_bytes),
+                tree: read_hash(from).ok()?.map(TreeHash::from_bytes),
                 seconds: f32::from_le_bytes(from.array()?),
                 inputs: from.list(|from| {
                     Some(Some(u32::from_le_bytes(from.array()?)).filter(|input| *input != u32::MAX))
@@ -179,11 +179,12 @@ fn write_hash(to: &mut Writer, hash: Option<&[u8; 32]>) {
     to.0.extend(hash.into_iter().flatten());
 }
 
-fn read_hash(from: &mut Reader<'_>) -> Option<Option<[u8; 32]>> {
-    match from.array()? {
-        [0] => Some(None),
-        [1] => Some(Some(from.array()?)),
-        _ => None,
+/// A hash that may not be there; the error says that these bytes are neither.
+fn read_hash(from: &mut Reader<'_>) -> Result<Option<[u8; 32]>, ()> {
+    match from.array() {
+        Some([0]) => Ok(None),
+        Some([1]) => from.array().map(Some).ok_or(()),
+        _ => Err(()),
     }
 }
 

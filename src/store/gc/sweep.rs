@@ -175,11 +175,7 @@ impl Sweep<'_> {
             {
                 continue;
             }
-            let bytes = bytes_at(&path);
-            if !self.options.dry_run {
-                disk::remove_file(&path)?;
-            }
-            self.report.add(Kind::Cache, name, bytes);
+            self.remove(Kind::Cache, &path, name)?;
         }
         self.origins()?;
         self.opam()?;
@@ -195,6 +191,16 @@ impl Sweep<'_> {
         Ok(())
     }
 
+    /// Removes one file that nothing rests on.
+    fn remove(&mut self, kind: Kind, path: &Path, name: String) -> Result<(), StoreError> {
+        let bytes = bytes_at(path);
+        if !self.options.dry_run {
+            disk::remove_file(path)?;
+        }
+        self.report.add(kind, name, bytes);
+        Ok(())
+    }
+
     /// Indexes of opam repositories, and what is remembered of directories and commits: made again in
     /// less than a second.
     fn opam(&mut self) -> Result<(), StoreError> {
@@ -203,11 +209,7 @@ impl Sweep<'_> {
             if is_recent(&path, self.options.keep) {
                 continue;
             }
-            let bytes = bytes_at(&path);
-            if !self.options.dry_run {
-                disk::remove_file(&path)?;
-            }
-            self.report.add(Kind::Cache, format!("opam/{name}"), bytes);
+            self.remove(Kind::Cache, &path, format!("opam/{name}"))?;
         }
         Ok(())
     }
@@ -223,11 +225,7 @@ impl Sweep<'_> {
             if is_there || is_recent(&path, self.options.keep) {
                 continue;
             }
-            let bytes = bytes_at(&path);
-            if !self.options.dry_run {
-                disk::remove_file(&path)?;
-            }
-            self.report.add(Kind::Cache, format!("fetched/{name}"), bytes);
+            self.remove(Kind::Cache, &path, format!("fetched/{name}"))?;
         }
         Ok(())
     }
@@ -243,11 +241,7 @@ impl Sweep<'_> {
             {
                 continue;
             }
-            let bytes = bytes_at(&path);
-            if !self.options.dry_run {
-                disk::remove_file(&path)?;
-            }
-            self.report.add(Kind::Log, format!("runs/{name}"), bytes);
+            self.remove(Kind::Log, &path, format!("runs/{name}"))?;
         }
         Ok(())
     }
