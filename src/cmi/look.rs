@@ -15,8 +15,8 @@ impl<'g> TypePrinter<'g> {
 
     fn look(&mut self, ty: Value, above: &mut Vec<Value>) -> Result<(), CmiError> {
         let graph = self.graph;
-        let (node, desc) = self.graph.resolve(ty)?;
-        let proxy = self.graph.proxy(node, desc)?;
+        let (node, desc) = graph.resolve(ty)?;
+        let proxy = graph.proxy(node, desc)?;
         graph.spend(above.len() / 8)?;
         if above.contains(&proxy) && !matches!(desc, Variant::Block(0 | 9 | 10, _)) {
             self.aliased.insert(proxy);
@@ -48,7 +48,7 @@ impl<'g> TypePrinter<'g> {
                 self.look(*result, above)
             }
             Variant::Block(2, [parts]) => graph.list(*parts)?.into_iter().try_for_each(|part| {
-                let (_, ty) = self.graph.part(part)?;
+                let (_, ty) = graph.part(part)?;
                 self.look(ty, above)
             }),
             Variant::Block(3, [_, arguments, _]) => self.look_at_all(*arguments, above),
@@ -66,7 +66,7 @@ impl<'g> TypePrinter<'g> {
                         arguments.into_iter().skip(1).try_for_each(|ty| self.look(ty, above))
                     }
                     None => {
-                        let (methods, _) = self.graph.methods(*fields)?;
+                        let (methods, _) = graph.methods(*fields)?;
                         methods.into_iter().try_for_each(|(_, ty)| self.look(ty, above))
                     }
                 }
@@ -76,7 +76,7 @@ impl<'g> TypePrinter<'g> {
                     self.aliased.insert(proxy);
                     return Ok(());
                 }
-                let row = self.graph.row(*row)?;
+                let row = graph.row(*row)?;
                 if !row.is_static() {
                     self.rows.insert(proxy);
                 }
@@ -91,8 +91,8 @@ impl<'g> TypePrinter<'g> {
             }
             Variant::Block(10, [body, bound]) => {
                 for variable in graph.list(*bound)? {
-                    let (node, desc) = self.graph.resolve(variable)?;
-                    let proxy = self.graph.proxy(node, desc)?;
+                    let (node, desc) = graph.resolve(variable)?;
+                    let proxy = graph.proxy(node, desc)?;
                     self.aliased.insert(proxy);
                     // Its name, if it has one.
                     self.look(variable, above)?;
@@ -100,7 +100,7 @@ impl<'g> TypePrinter<'g> {
                 self.look(*body, above)
             }
             Variant::Block(11, package) => {
-                let (_, constraints) = self.graph.package(package)?;
+                let (_, constraints) = graph.package(package)?;
                 constraints.into_iter().try_for_each(|(_, ty)| self.look(ty, above))
             }
             Variant::Block(..) | Variant::Constant(_) => Ok(()),

@@ -146,42 +146,40 @@ impl<'g> Graph<'g> {
     }
 
     pub fn row(&self, mut row: Value) -> Result<Row, CmiError> {
-        let graph = self;
         let mut fields = Vec::new();
         loop {
-            let [own, more, closed, _fixed, name] = *graph.record::<5>(row)? else { return Err(STRANGE) };
-            for field in graph.list(own)? {
-                let (label, field) = graph.pair(field)?;
-                fields.push((graph.text(label)?, self.field(field)?));
+            let [own, more, closed, _fixed, name] = *self.record::<5>(row)? else { return Err(STRANGE) };
+            for field in self.list(own)? {
+                let (label, field) = self.pair(field)?;
+                fields.push((self.text(label)?, self.field(field)?));
             }
             match self.resolve(more)?.1 {
                 Variant::Block(8, [inner]) => row = *inner,
                 _ => {
                     fields.sort_by(|(first, _), (second, _)| first.cmp(second));
-                    let name = graph.option(name)?.map(|name| graph.pair(name)).transpose()?;
-                    return Ok(Row { fields, more, closed: graph.constant(closed)? != 0, name });
+                    let name = self.option(name)?.map(|name| self.pair(name)).transpose()?;
+                    return Ok(Row { fields, more, closed: self.constant(closed)? != 0, name });
                 }
             }
         }
     }
 
     fn field(&self, mut field: Value) -> Result<Field, CmiError> {
-        let graph = self;
         let mut gathered = Vec::new();
         loop {
-            match graph.variant(field)? {
+            match self.variant(field)? {
                 Variant::Constant(_) => return Ok(Field::Absent),
-                Variant::Block(0, [ty]) => return Ok(Field::Present(graph.option(*ty)?)),
+                Variant::Block(0, [ty]) => return Ok(Field::Present(self.option(*ty)?)),
                 Variant::Block(1, [constant, types, _, extension]) => {
-                    gathered.extend(graph.list(*types)?);
-                    let inner = graph.contents(*extension)?;
-                    if matches!(graph.variant(inner)?, Variant::Constant(1)) {
-                        let constant = graph.constant(*constant)? != 0;
+                    gathered.extend(self.list(*types)?);
+                    let inner = self.contents(*extension)?;
+                    if matches!(self.variant(inner)?, Variant::Constant(1)) {
+                        let constant = self.constant(*constant)? != 0;
                         return Ok(Field::Either { constant, types: gathered });
                     }
                     field = inner;
                 }
-                _ => return Err(STRANGE),
+                Variant::Block(..) => return Err(STRANGE),
             }
         }
     }

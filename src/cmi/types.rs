@@ -140,8 +140,8 @@ impl<'g> TypePrinter<'g> {
     /// Prints a type that was prepared.
     pub fn print(&mut self, ty: Value, around: Around, out: &mut String) -> Result<(), CmiError> {
         let graph = self.graph;
-        let (node, desc) = self.graph.resolve(ty)?;
-        let proxy = self.graph.proxy(node, desc)?;
+        let (node, desc) = graph.resolve(ty)?;
+        let proxy = graph.proxy(node, desc)?;
         let is_variable = matches!(desc, Variant::Block(0 | 9, _));
         if is_variable || (self.aliased.contains(&proxy) && self.written.contains(&proxy)) {
             let name = self.name(proxy)?;
@@ -180,7 +180,7 @@ impl<'g> TypePrinter<'g> {
             }
             Variant::Block(2, [parts]) => {
                 for (index, part) in graph.list(*parts)?.into_iter().enumerate() {
-                    let (label, ty) = self.graph.part(part)?;
+                    let (label, ty) = graph.part(part)?;
                     graph.put(out, if index > 0 { " * " } else { "" })?;
                     if let Some(label) = label {
                         graph.put(out, &format!("{label}:"))?;
@@ -195,7 +195,7 @@ impl<'g> TypePrinter<'g> {
             }
             Variant::Block(4, [fields, name]) => self.print_object(*fields, *name, out),
             Variant::Block(8, [row]) => {
-                let row = self.graph.row(*row)?;
+                let row = graph.row(*row)?;
                 self.print_row(&row, out)
             }
             Variant::Block(10, [body, bound]) => {
@@ -204,8 +204,8 @@ impl<'g> TypePrinter<'g> {
                 if !bound.is_empty() {
                     let mut names = Vec::new();
                     for variable in bound {
-                        let (node, desc) = self.graph.resolve(variable)?;
-                        let proxy = self.graph.proxy(node, desc)?;
+                        let (node, desc) = graph.resolve(variable)?;
+                        let proxy = graph.proxy(node, desc)?;
                         self.written.insert(proxy);
                         names.push(self.name(proxy)?);
                         variables.push(proxy);
@@ -222,7 +222,7 @@ impl<'g> TypePrinter<'g> {
                 Ok(())
             }
             Variant::Block(11, package) => {
-                let (path, constraints) = self.graph.package(package)?;
+                let (path, constraints) = graph.package(package)?;
                 graph.put(out, &format!("(module {}", graph.path(path)?))?;
                 for (index, (name, ty)) in constraints.into_iter().enumerate() {
                     let word = if index == 0 { "with" } else { "and" };
@@ -246,7 +246,7 @@ impl<'g> TypePrinter<'g> {
             }
             Variant::Block(1, [label]) => {
                 graph.put(out, &format!("?{}:", graph.text(*label)?))?;
-                match self.graph.resolve(ty)?.1 {
+                match graph.resolve(ty)?.1 {
                     Variant::Block(3, [path, arguments, _]) if graph.path(*path)? == "option" => {
                         match graph.list(*arguments)?.as_slice() {
                             [ty] => self.print(*ty, Around::Argument, out),
@@ -290,7 +290,7 @@ impl<'g> TypePrinter<'g> {
             let path = graph.path(path)?;
             return graph.put(out, &format!("#{}", path.replace('#', "")));
         }
-        let (methods, is_open) = self.graph.methods(fields)?;
+        let (methods, is_open) = graph.methods(fields)?;
         graph.put(out, "<")?;
         for (index, (name, ty)) in methods.iter().enumerate() {
             graph.put(out, &format!("{} {name} : ", if index > 0 { ";" } else { "" }))?;

@@ -204,7 +204,7 @@ fn change(item: &Item, before: Option<&Item>, after: Option<&Item>) -> ItemChang
 fn fold(changes: Vec<ItemChange>) -> Vec<ItemChange> {
     let is_module = |change: &ItemChange| matches!(change.kind, Kind::Module | Kind::ModuleType);
     // Which side a change is on, where it is on one.
-    let side = |change: &ItemChange| change.before.is_some() as u8 + 2 * u8::from(change.after.is_some());
+    let side = |change: &ItemChange| u8::from(change.before.is_some()) + 2 * u8::from(change.after.is_some());
     let whole: BTreeSet<(u8, String)> = changes
         .iter()
         .filter(|change| is_module(change) && side(change) != 3)

@@ -8,6 +8,7 @@ use super::UniverseArguments;
 
 /// `jtwbuild diff`
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option that the user may give")]
 pub struct Diff {
     /// A universe file, a lock, a site, any directory, a layer (`build-<key>`), a tree (`tree:<hash>`) or,
     /// with `--of`, a node.
