@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod inspect;
 pub mod store;
+pub mod switch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use self::batch::{Batch, HealthCheck};
 use self::inspect::{Log, Show, WhyNot};
 use self::store::{Gc, Roots, Verify};
+use self::switch::{Opam, OpamAll};
 
 /// Turns sets of OCaml packages into browser REPLs: a declarative, content-addressed build graph.
 #[derive(Debug, Parser)]
@@ -82,6 +84,15 @@ pub enum Verb {
     /// Serve a site over HTTP.
     #[command(after_help = "Example: jtwbuild serve site")]
     Serve(Serve),
+    /// Make browser artifacts of libraries that are installed: an opam switch, or the system's OCaml.
+    ///
+    /// No store, no sandbox: js_of_ocaml runs as it is installed. Everything is in one directory, with
+    /// one index.
+    #[command(after_help = "Example: jtwbuild opam -o html fmt str")]
+    Opam(Opam),
+    /// The same, with a directory and an index for each library.
+    #[command(name = "opam-all", after_help = "Example: jtwbuild opam-all -o html --all --no-worker")]
+    OpamAll(OpamAll),
     /// Remove from the store what no root keeps.
     ///
     /// Every universe that `realise` makes has a root. What running processes use stays too.

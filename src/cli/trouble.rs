@@ -2,6 +2,7 @@
 //! the command line knows.
 
 mod repository;
+mod switch;
 
 use crate::diagnostic::SourceError;
 use crate::fetch::debian::DebianError;
