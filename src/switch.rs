@@ -271,7 +271,12 @@ pub fn make(request: &Request, run: Run<'_>) -> Result<Report, SwitchError> {
         let _alone = alone(&cache, &target)?;
         output::write(&target, &files, &held)?
     };
-    let problems = artifacts.problems.iter().map(ToString::to_string);
+    let mut notes: Vec<String> = closure.notes.iter().chain(&layer.notes).cloned().collect();
+    for problem in artifacts.problems.iter().map(ToString::to_string) {
+        if !notes.contains(&problem) {
+            notes.push(problem);
+        }
+    }
     let report = Report {
         libraries: artifacts.libraries.len(),
         archives: analysis.steps.iter().filter(|step| step.kind == Kind::Compile).count(),
@@ -281,7 +286,7 @@ pub fn make(request: &Request, run: Run<'_>) -> Result<Report, SwitchError> {
         written: written.written,
         kept: written.kept,
         removed: written.removed,
-        notes: closure.notes.iter().chain(&layer.notes).cloned().chain(problems).collect(),
+        notes,
         is_unchanged: false,
     };
     if let (Some(root), Some(looks)) = (run.cache, looked.into_looks()) {

@@ -78,7 +78,7 @@ impl Parts<'_> {
             self.add_tree(&tree, &place, &place, files)?;
         }
         for library in self.closure.requires.keys() {
-            let packages = self.closure.before(library);
+            let packages = self.before(library);
             let own = self.own_meta(head(library), head(library) == library, "..");
             let others = packages.iter().filter_map(|package| self.own_meta(package, false, ".."));
             let stdlib = (head(library) != "stdlib" && !packages.iter().any(|one| one == "stdlib"))
@@ -96,6 +96,21 @@ impl Parts<'_> {
             files.insert(usual, found);
         }
         Ok(())
+    }
+
+    /// The packages that the index of a library has beside its own: what the library needs, and for a
+    /// package what any of its libraries needs.
+    fn before(&self, library: &str) -> Vec<String> {
+        let mut found = self.closure.before(library);
+        let parts = self.closure.requires.keys().filter(|name| head(name) == head(library));
+        for part in parts {
+            for package in self.closure.before(part) {
+                if !found.contains(&package) {
+                    found.push(package);
+                }
+            }
+        }
+        found
     }
 
     /// Names of the packages, sorted, the standard library last.
