@@ -50,6 +50,8 @@ pub struct Settings {
     pub out: String,
     /// Files that are not below the prefix but elsewhere, by their paths in the layer.
     pub elsewhere: BTreeMap<String, String>,
+    /// Runtime files, by their paths in the layer, that a library has from elsewhere than its META.
+    pub borrowed: BTreeMap<String, Vec<String>>,
     /// Whether the layer publishes the standard library too. In a universe it belongs to the tools.
     pub with_stdlib: bool,
 }

@@ -344,6 +344,7 @@ fn analysis(request: &Request, layer: &layer::Layer, held: &Held) -> Result<Anal
     let settings = Settings {
         effects: request.effects,
         elsewhere: layer.places.clone(),
+        borrowed: layer.borrowed.clone(),
         with_stdlib: true,
         ..Settings::default()
     };

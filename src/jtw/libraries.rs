@@ -65,7 +65,14 @@ pub fn analyse(
         analysis.metas.insert(found.published.clone(), rewritten.into_owned());
         interfaces(layer, &found.published, &mut analysis)?;
         for library in meta.libraries(&found.name, start(&found, &meta)) {
-            add_library(layer, &library, &shared, read, &mut analysis)?;
+            let mut own = own_runtime(layer, &library, read, &mut analysis.problems)?;
+            for path in settings.borrowed.get(&library.name).into_iter().flatten() {
+                let path = RelPath::parse(path)?;
+                if let Some(file) = file_at(layer, &path) {
+                    own.add(&path, &(read)(&file)?);
+                }
+            }
+            add_library(layer, &library, &own, &shared, &mut analysis)?;
             if settings.with_stdlib && library.name == "stdlib" {
                 add_stdlib(layer, &library, &mut analysis);
             }
@@ -156,8 +163,8 @@ fn parsed(found: &Found, text: &[u8], problems: &mut Vec<Problem>) -> Option<Met
 fn add_library(
     layer: &Tree,
     library: &Library<'_>,
+    own: &Runtime,
     shared: &Runtime,
-    read: Read<'_>,
     analysis: &mut Analysis,
 ) -> Result<(), JtwError> {
     for directory in library.directories.iter().chain([&library.directory]) {
@@ -170,7 +177,6 @@ fn add_library(
     if !exists(layer, library) {
         return Ok(());
     }
-    let own = own_runtime(layer, library, read, &mut analysis.problems)?;
     let mut archives: Vec<(LibDir, String)> = Vec::new();
     let mut several = Vec::new();
     for predicates in [&["byte"][..], &["ppx_driver", "byte"]] {

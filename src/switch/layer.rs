@@ -34,6 +34,8 @@ pub(super) struct Layer {
     pub metas: BTreeMap<String, LibDir>,
     /// Directories that each package's libraries lie in, its META's own included.
     pub directories: BTreeMap<String, BTreeSet<LibDir>>,
+    /// Runtime files that a library has from the package that implements its primitives.
+    pub borrowed: BTreeMap<String, Vec<String>>,
     /// What could not be taken in.
     pub notes: Vec<String>,
 }
@@ -113,6 +115,7 @@ pub(super) fn layer(
         layer.metas.insert(package.name.clone(), meta);
         layer.directories.insert(package.name.clone(), own);
         runtime_elsewhere(looked, place, installed, package, held, &mut layer)?;
+        borrow(looked, installed, package, &mut names, held, &mut layer)?;
     }
     add_files(looked, &wanted, held, &mut layer)?;
     Ok(layer)
@@ -204,8 +207,35 @@ fn add_files(
     Ok(())
 }
 
+/// Runtime files of `<package>_stubs_js`, by whose name everybody knows that it implements the
+/// primitives of the package, and which the package does not require.
+fn borrow(
+    looked: &Looked,
+    installed: &Packages<'_>,
+    package: &Package,
+    names: &mut Names<'_>,
+    held: &Held,
+    layer: &mut Layer,
+) -> Result<(), SwitchError> {
+    // One that cannot be read is none.
+    let Ok(Some(stubs)) = installed.package(&format!("{}_stubs_js", package.name)) else { return Ok(()) };
+    for library in installed.libraries(&stubs) {
+        for word in library.meta.words("jsoo_runtime", &[]) {
+            let path = library.directory.join(&word);
+            let place = names.published(&library.directory).and_then(|at| at.resolve(&word).ok());
+            let (Some(at), true) = (place, looked.is_file(&path)) else { continue };
+            let at = format!("lib/{at}");
+            let file = held.add_file(&path, &looked.read(&path)?);
+            insert(&mut layer.tree, &at, Node::File(file))?;
+            layer.places.extend(path.to_str().map(|path| (at.clone(), path.to_owned())));
+            layer.borrowed.entry(package.name.clone()).or_default().push(at);
+        }
+    }
+    Ok(())
+}
+
 /// Runtime files of the older form, `linkopts(javascript) = "+dir/file.js"`, where `+` stands for the
-/// place of all libraries, and signs of existence that are no files of [`SUFFIXES`].
+/// place of all libraries.
 fn runtime_elsewhere(
     looked: &Looked,
     place: &Place,

@@ -204,6 +204,26 @@ fn libraries_from_elsewhere_have_places_of_their_own() {
 }
 
 #[test]
+fn a_package_has_the_javascript_that_implements_its_primitives() {
+    let fixture = Fixture::new(&[
+        ("prefix/lib/z/META", "archive(byte) = \"z.cma\" package \"top\" ( archive(byte) = \"top.cma\" )"),
+        ("prefix/lib/z/z.cma", "code of z"),
+        ("prefix/lib/z/top.cma", "code of top"),
+        ("prefix/lib/z_stubs_js/META", "jsoo_runtime = \"runtime.js\""),
+        ("prefix/lib/z_stubs_js/runtime.js", "//Provides: ml_z\n"),
+        ("prefix/lib/old/META", "archive(byte) = \"old.cma\"\nlinkopts(javascript) = \"+old/old.js -x\""),
+        ("prefix/lib/old/old.cma", "code of old"),
+        ("prefix/lib/old/old.js", "//Provides: old\n"),
+    ]);
+    fixture.flat(&["z", "old"]);
+    assert!(fixture.text("html/lib/z/z.cma.js").ends_with("//Provides: ml_z\ncode of z"));
+    assert!(fixture.text("html/lib/z/top.cma.js").ends_with("--no-cmis\ncode of top"));
+    assert!(fixture.text("html/lib/old/old.cma.js").ends_with("//Provides: old\ncode of old"));
+    // It is not published: nobody has asked for it.
+    assert!(!fixture.path("html/lib/z_stubs_js").exists());
+}
+
+#[test]
 fn a_standard_library_without_a_meta_has_one_in_the_output() {
     let fixture = Fixture::new(&[]);
     std::fs::remove_dir_all(fixture.path("prefix/lib/ocaml/stdlib")).unwrap();
