@@ -283,7 +283,7 @@ pub fn make(request: &Request, run: Run<'_>) -> Result<Report, SwitchError> {
         interfaces: files.keys().filter(|path| path.ends_with(".cmi")).count(),
         ran,
         cached: tasks.len() - ran,
-        written: written.written,
+        written: written.new,
         kept: written.kept,
         removed: written.removed,
         notes,
@@ -300,7 +300,9 @@ fn target(request: &Request) -> Result<PathBuf, SwitchError> {
     let below = request.path.iter().chain(&request.universes);
     let is_fine = |path: &&String| {
         !path.is_empty()
-            && path.split('/').all(|name| !matches!(name, "" | "." | "..") && is_plain(name) && name.len() < 256)
+            && path
+                .split('/')
+                .all(|name| !matches!(name, "" | "." | "..") && is_plain(name) && name.len() < 256)
     };
     if let Some(path) = below.clone().find(|path| !is_fine(path)) {
         return Err(SwitchError::Path(path.clone()));

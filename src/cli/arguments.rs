@@ -84,7 +84,7 @@ pub enum Verb {
     /// Serve a site over HTTP.
     #[command(after_help = "Example: jtwbuild serve site")]
     Serve(Serve),
-    /// Make browser artifacts of libraries that are installed: an opam switch, or the system's OCaml.
+    /// Make browser artifacts of libraries that are installed, by opam or otherwise.
     ///
     /// No store, no sandbox: js_of_ocaml runs as it is installed. Everything is in one directory, with
     /// one index.

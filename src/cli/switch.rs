@@ -19,8 +19,11 @@ pub(super) fn opam(global: &Global, verb: &Opam) -> Result<ExitCode, Trouble> {
         Some(file) => lines(file)?,
         None => Vec::new(),
     };
-    let request =
-        Request { path: verb.path.as_deref().map(plain), universes, ..request(&verb.installed, Shape::Flat)? };
+    let request = Request {
+        path: verb.path.as_deref().map(plain),
+        universes,
+        ..request(&verb.installed, Shape::Flat)?
+    };
     run(global, &verb.installed, &request)
 }
 
@@ -86,7 +89,11 @@ fn run(global: &Global, verb: &Installed, request: &Request) -> Result<ExitCode,
         Trouble::from(error)
     })?;
     tell(global, request, &report);
-    if verb.json { Ok(render::data(&format!("{:#}\n", json(request, &report)))) } else { Ok(ExitCode::SUCCESS) }
+    if verb.json {
+        Ok(render::data(&format!("{:#}\n", json(request, &report))))
+    } else {
+        Ok(ExitCode::SUCCESS)
+    }
 }
 
 /// Where compiled archives are kept, if there is a place.

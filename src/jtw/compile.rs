@@ -68,7 +68,12 @@ impl Step {
         match self.kind {
             Kind::Compile => {
                 let bug = format!("{}/{}", settings.out, self.bug_file());
-                words(UNLESS_BUG).into_iter().chain([bug]).chain(own).chain(["-o".to_owned(), output]).collect()
+                words(UNLESS_BUG)
+                    .into_iter()
+                    .chain([bug])
+                    .chain(own)
+                    .chain(["-o".to_owned(), output])
+                    .collect()
             }
             Kind::Ask => words(TO_FILE).into_iter().chain([output]).chain(own).collect(),
         }

@@ -91,10 +91,7 @@ pub fn artifacts(analysis: &Analysis, compiled: &Tree, blobs: &dyn Blobs) -> Res
         let missing = missing.get(directory).into_iter().flatten().map(|name| (*name).to_owned());
         let names = cmis.iter().map(|(name, _)| name);
         let json = DynamicCmis::describe(format!("{path}/"), names, missing.collect()).to_json();
-        layer.insert(
-            &path.join(named(dynamic_cmis::FILE_NAME)?),
-            Node::File(blobs.add_bytes(&json)?),
-        )?;
+        layer.insert(&path.join(named(dynamic_cmis::FILE_NAME)?), Node::File(blobs.add_bytes(&json)?))?;
     }
     Ok(described(analysis, &archives, layer))
 }

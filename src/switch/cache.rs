@@ -130,7 +130,12 @@ impl Cache {
         let path = self.file(hash.to_hex().as_str());
         let bytes = fs::read(&path).ok()?;
         let is_whole = blake3::hash(&bytes) == hash;
-        is_whole.then(|| Entry { how, blob: BlobHash::from_bytes(*hash.as_bytes()), size: bytes.len() as u64, path })
+        is_whole.then(|| Entry {
+            how,
+            blob: BlobHash::from_bytes(*hash.as_bytes()),
+            size: bytes.len() as u64,
+            path,
+        })
     }
 
     /// Keeps the file at `draft` as what the step of this key made.

@@ -143,7 +143,8 @@ impl Compiler<'_> {
     }
 
     fn step(&self, step: &Step, draft: &Path) -> Result<How, SwitchError> {
-        let mut arguments: Vec<&str> = step.arguments.iter().chain(&step.inputs).map(String::as_str).collect();
+        let mut arguments: Vec<&str> =
+            step.arguments.iter().chain(&step.inputs).map(String::as_str).collect();
         let output = draft.to_str().ok_or_else(|| SwitchError::NotText(PathBuf::from(draft)))?;
         if step.kind == Kind::Compile {
             arguments.extend(["-o", output]);

@@ -185,7 +185,8 @@ fn add_files(
         for name in looked.names(path)? {
             let matters = SUFFIXES.iter().any(|suffix| name.ends_with(suffix));
             if matters && is_plain(&name) && Name::new(name.as_bytes()).is_ok() {
-                let below = if directory.names().is_empty() { name.clone() } else { format!("{directory}/{name}") };
+                let below =
+                    if directory.names().is_empty() { name.clone() } else { format!("{directory}/{name}") };
                 files.push((path.join(name), format!("lib/{below}")));
             }
         }

@@ -32,7 +32,7 @@ const DRAFTS: &str = ".jtwbuild-new";
 /// What became of the directory.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    pub written: usize,
+    pub new: usize,
     pub kept: usize,
     pub removed: usize,
     /// How every file looks now.
@@ -68,7 +68,8 @@ fn manifest(target: &Path) -> Result<Option<Manifest>, SwitchError> {
             Err(SwitchError::io("read", &marker, source))
         }
         _ => {
-            let mut entries = fs::read_dir(target).map_err(|source| SwitchError::io("list", target, source))?;
+            let mut entries =
+                fs::read_dir(target).map_err(|source| SwitchError::io("list", target, source))?;
             match entries.next() {
                 None => Ok(Some(Manifest::new())),
                 Some(_) => Err(SwitchError::NotOurs(target.to_owned())),
@@ -118,7 +119,7 @@ fn create(target: &Path, files: &Files, held: &Held) -> Result<Written, SwitchEr
         let _ = remove(&draft);
     }
     done?;
-    Ok(Written { written: files.len(), looks: looks(target, files)?, ..Written::default() })
+    Ok(Written { new: files.len(), looks: looks(target, files)?, ..Written::default() })
 }
 
 fn update(target: &Path, files: &Files, before: &Manifest, held: &Held) -> Result<Written, SwitchError> {
@@ -129,10 +130,13 @@ fn update(target: &Path, files: &Files, before: &Manifest, held: &Held) -> Resul
             && *known == size
             && metadata.is_ok_and(|now| now.is_file() && now.len() == size && time(&now) == *changed)
     };
-    let new: Vec<&String> =
-        files.iter().filter(|(path, (blob, size))| !is_kept(path, blob, *size)).map(|(path, _)| path).collect();
+    let new: Vec<&String> = files
+        .iter()
+        .filter(|(path, (blob, size))| !is_kept(path, blob, *size))
+        .map(|(path, _)| path)
+        .collect();
     let stale: Vec<&String> = before.keys().filter(|path| !files.contains_key(*path)).collect();
-    let mut done = Written { kept: files.len() - new.len(), written: new.len(), ..Written::default() };
+    let mut done = Written { kept: files.len() - new.len(), new: new.len(), ..Written::default() };
     if !new.is_empty() || !stale.is_empty() {
         let drafts = target.join(DRAFTS);
         remove(&drafts)?;
@@ -288,19 +292,16 @@ mod tests {
         let held = Held::default();
         let first = files(&held, &[("lib/a/a.cmi", "1"), ("lib/b/b.cmi", "2"), ("findlib_index", "i")]);
         let done = write(&target, &first, &held).unwrap();
-        assert_eq!((done.written, done.kept, done.removed), (3, 0, 0));
+        assert_eq!((done.new, done.kept, done.removed), (3, 0, 0));
         assert_eq!(all(directory.path()).len(), 4, "nothing beside the output");
         fs::write(target.join("lib/a/mine.txt"), "mine").unwrap();
         let second = files(&held, &[("lib/b/b.cmi", "2"), ("lib/c/c.cmi", "3"), ("findlib_index", "j")]);
         let done = write(&target, &second, &held).unwrap();
-        assert_eq!((done.written, done.kept, done.removed), (2, 1, 1));
-        assert_eq!(
-            all(&target),
-            [MARKER, "findlib_index", "lib/a/mine.txt", "lib/b/b.cmi", "lib/c/c.cmi"]
-        );
+        assert_eq!((done.new, done.kept, done.removed), (2, 1, 1));
+        assert_eq!(all(&target), [MARKER, "findlib_index", "lib/a/mine.txt", "lib/b/b.cmi", "lib/c/c.cmi"]);
         assert_eq!(fs::read_to_string(target.join("findlib_index")).unwrap(), "j");
         let done = write(&target, &second, &held).unwrap();
-        assert_eq!((done.written, done.kept, done.removed), (0, 3, 0));
+        assert_eq!((done.new, done.kept, done.removed), (0, 3, 0));
     }
 
     #[test]
@@ -313,7 +314,7 @@ mod tests {
         fs::write(target.join("a"), "longer").unwrap();
         fs::remove_file(target.join("b")).unwrap();
         let done = write(&target, &wanted, &held).unwrap();
-        assert_eq!((done.written, done.kept), (2, 1));
+        assert_eq!((done.new, done.kept), (2, 1));
         assert_eq!(fs::read_to_string(target.join("a")).unwrap(), "1");
     }
 
@@ -328,7 +329,7 @@ mod tests {
         assert!(matches!(write(&file, &wanted, &held), Err(SwitchError::NotADirectory(_))));
         let empty = directory.path().join("empty");
         fs::create_dir(&empty).unwrap();
-        assert_eq!(write(&empty, &wanted, &held).unwrap().written, 1);
+        assert_eq!(write(&empty, &wanted, &held).unwrap().new, 1);
     }
 
     #[test]
@@ -340,7 +341,7 @@ mod tests {
         fs::write(target.join(MARKER), format!("{HEAD}\nh 1 1 ../precious\nh 1 1 /etc/x\n")).unwrap();
         let held = Held::default();
         let done = write(&target, &files(&held, &[("a", "1")]), &held).unwrap();
-        assert_eq!((done.written, done.removed), (1, 0));
+        assert_eq!((done.new, done.removed), (1, 0));
         assert!(directory.path().join("precious").exists());
     }
 }

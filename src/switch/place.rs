@@ -12,8 +12,13 @@ use crate::findlib::Meta;
 
 /// Settings files of findlib below the prefix of its program, in the order in which they are tried:
 /// opam's place, then those of distributions.
-const SETTINGS: [&str; 5] =
-    ["lib/findlib.conf", "etc/findlib.conf", "etc/ocamlfind.conf", "lib/ocaml/findlib.conf", "lib64/findlib.conf"];
+const SETTINGS: [&str; 5] = [
+    "lib/findlib.conf",
+    "etc/findlib.conf",
+    "etc/ocamlfind.conf",
+    "lib/ocaml/findlib.conf",
+    "lib64/findlib.conf",
+];
 
 /// An installed OCaml.
 #[derive(Clone, Debug)]
@@ -106,7 +111,9 @@ fn switch_prefix(
         return Ok(prefix);
     }
     let failed = |said: &str| SwitchError::Switch { name: name.to_owned(), said: said.trim().to_owned() };
-    let opam = programs.find("opam").ok_or_else(|| failed("there is no such switch below opam's root, and no `opam` to ask"))?;
+    let opam = programs
+        .find("opam")
+        .ok_or_else(|| failed("there is no such switch below opam's root, and no `opam` to ask"))?;
     let ended = Setting::default().run(&opam, &["var", "prefix", "--switch", name], None)?;
     if !ended.is_success() {
         return Err(failed(&ended.said()));

@@ -39,7 +39,10 @@ pub(super) struct Setting {
 
 impl Setting {
     /// Runs `program` to its end, in `directory` or here.
-    #[expect(clippy::disallowed_methods, reason = "an installed OCaml is used as it is: see the file's header")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an installed OCaml is used as it is: see the file's header"
+    )]
     pub(super) fn run<A: AsRef<OsStr>>(
         &self,
         program: &Path,

@@ -1,7 +1,7 @@
 //! `worker.js` from the installed compiler: the built-in worker's source, compiled and linked as
 //! `build.sh` beside it does in the sandbox, without a shell.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::closure::{Closure, Reach};
@@ -59,10 +59,11 @@ impl Worker {
         effects: Effects,
     ) -> Result<Self, SwitchError> {
         let names = LIBRARIES.map(str::to_owned);
-        let closure = Closure::of(packages, &names, &[&["byte"]], Reach::All).map_err(|error| match error {
-            SwitchError::Unknown { name, by, .. } => SwitchError::NoWorkerLibrary { name, by },
-            other => other,
-        })?;
+        let closure =
+            Closure::of(packages, &names, &[&["byte"]], Reach::All).map_err(|error| match error {
+                SwitchError::Unknown { name, by, .. } => SwitchError::NoWorkerLibrary { name, by },
+                other => other,
+            })?;
         let recipes = Recipes::built_in();
         let files = FILES.map(|name| {
             let bytes = recipes.bytes(&format!("{SOURCE}{name}")).expect("the worker's source is built in");
@@ -142,7 +143,7 @@ impl Worker {
 
 /// The standard library's units among the files of its directory, capitalised, sorted.
 fn export(names: &[String]) -> String {
-    let mut units: BTreeMap<String, ()> = BTreeMap::new();
+    let mut units = BTreeSet::new();
     for unit in names.iter().filter_map(|name| name.strip_suffix(".cmi")) {
         let is_standard = matches!(unit, "stdlib" | "std_exit")
             || unit.starts_with("stdlib__")
@@ -150,10 +151,10 @@ fn export(names: &[String]) -> String {
         if is_standard {
             let mut unit = unit.to_owned();
             unit[..1].make_ascii_uppercase();
-            units.insert(unit, ());
+            units.insert(unit);
         }
     }
-    units.into_keys().map(|unit| format!("{unit}\n")).collect()
+    units.into_iter().map(|unit| format!("{unit}\n")).collect()
 }
 
 #[cfg(test)]
@@ -179,7 +180,8 @@ mod tests {
 
     #[test]
     fn user_code_may_name_the_units_of_the_standard_library() {
-        let names = ["stdlib.cmi", "stdlib__List.cmi", "str.cmi", "camlinternalOO.cmi", "std_exit.cmi", "x.ml"];
+        let names =
+            ["stdlib.cmi", "stdlib__List.cmi", "str.cmi", "camlinternalOO.cmi", "std_exit.cmi", "x.ml"];
         let names = names.map(str::to_owned);
         assert_eq!(export(&names), "CamlinternalOO\nStd_exit\nStdlib\nStdlib__List\n");
     }

@@ -24,9 +24,17 @@ cd /tmp
 # ---- everything that is installed ------------------------------------------
 
 check "opam-all --all" jtw opam-all --all --no-worker -o all
-: >all.log
-jtw opam-all --all --no-worker -o all 2>all.log
-check "a second run has nothing to do" grep -q '; nothing has changed$' all.log
+# Files of the store have new times when somebody links them elsewhere, as other tests do.
+nothing() {
+  for _ in 1 2 3; do
+    jtw opam-all --all --no-worker -o all 2>all.log
+    if grep -q '; nothing has changed$' all.log; then return; fi
+    grep -q '; 0 steps ran' all.log || break
+  done
+  cat all.log
+  return 1
+}
+check "a second run has nothing to do" nothing
 
 # Names that findlib lists, those left out that it lists for Makefiles only.
 ocamlfind list 2>/dev/null | awk '{ print $1 }' | sort >listed
@@ -96,15 +104,19 @@ jtw opam -o flat $libraries 2>flat.log
 check "a deleted file comes again, and nothing else is made" grep -q ' 0 steps ran.* 1 files written' flat.log
 check "no drafts are left" [ -z "$(find . -name '*jtwbuild-new*')" ]
 
+# With the worker that was built just now.
+check "opam-all with a worker" jtw opam-all --all -o all
+check "  the index says where it is" grep -q '"worker_url":"../worker.js"' all/fmt/findlib_index
+
 # ---- parts that refer to each other ----------------------------------------
 
 check "opam" jtw opam -o parts stdlib
 check "opam --path" jtw opam -o parts --path p/base --no-worker base
-check "opam --path, with a library's own" jtw opam -o parts --path p/sexplib0 --no-worker sexplib0
+check "opam --path, two libraries" jtw opam -o parts --path p/needed --no-worker sexplib0 ocaml_intrinsics_kernel
 check "opam --path fmt" jtw opam -o parts --path p/fmt --no-worker fmt
-printf './p/base/\n\np/sexplib0\np/fmt\n' >deps
+printf './p/base/\n\np/needed\np/fmt\n' >deps
 check "opam --path --deps-file" jtw opam -o parts --path p/all --no-worker --deps-file deps re
-check "the index refers to them" grep -q '"universes":\["../../p/base","../../p/sexplib0","../../p/fmt"\]' parts/p/all/findlib_index
+check "the index refers to them" grep -q '"universes":\["../../p/base","../../p/needed","../../p/fmt"\]' parts/p/all/findlib_index
 
 # ---- what cannot be done ----------------------------------------------------
 

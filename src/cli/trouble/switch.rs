@@ -10,12 +10,16 @@ impl From<SwitchError> for Trouble {
             SwitchError::NoProgram("js_of_ocaml") => (
                 Exit::Environment,
                 "jtwbuild::switch::no-program",
-                Some("install `js_of_ocaml-compiler` (opam) or `js-of-ocaml` (Debian); in a shell without the switch's programs, `--switch NAME` names it"),
+                Some(
+                    "install `js_of_ocaml-compiler` (opam) or `js-of-ocaml` (Debian); in a shell without the switch's programs, `--switch NAME` names it",
+                ),
             ),
             SwitchError::NoProgram(_) | SwitchError::Start { .. } => (
                 Exit::Environment,
                 "jtwbuild::switch::no-program",
-                Some("`eval $(opam env)` puts the switch's programs on PATH; or name the switch with `--switch NAME`"),
+                Some(
+                    "`eval $(opam env)` puts the switch's programs on PATH; or name the switch with `--switch NAME`",
+                ),
             ),
             SwitchError::Switch { .. } => (
                 Exit::Environment,
@@ -37,19 +41,25 @@ impl From<SwitchError> for Trouble {
             SwitchError::NoWorkerLibrary { .. } => (
                 Exit::Input,
                 "jtwbuild::switch::no-worker-library",
-                Some("install `js_of_ocaml-toplevel` (opam) or `libjs-of-ocaml-dev` (Debian); without a worker: `--no-worker`"),
+                Some(
+                    "install `js_of_ocaml-toplevel` (opam) or `libjs-of-ocaml-dev` (Debian); without a worker: `--no-worker`",
+                ),
             ),
             SwitchError::Meta { .. } => (Exit::Input, "jtwbuild::switch::meta", None),
             SwitchError::Circle(_) => (Exit::Input, "jtwbuild::switch::circle", None),
             SwitchError::Compile(_) => (
                 Exit::Failed,
                 "jtwbuild::switch::compile",
-                Some("what each program said is above; what could be compiled is kept, and the output directory is as it was"),
+                Some(
+                    "what each program said is above; what could be compiled is kept, and the output directory is as it was",
+                ),
             ),
             SwitchError::Path(_) => (
                 Exit::Input,
                 "jtwbuild::switch::path",
-                Some("paths are below the output directory, of letters, digits and `._+~-@,=!:`, for instance `p/fmt`"),
+                Some(
+                    "paths are below the output directory, of letters, digits and `._+~-@,=!:`, for instance `p/fmt`",
+                ),
             ),
             SwitchError::NotOurs(_) | SwitchError::NotADirectory(_) => (
                 Exit::Environment,

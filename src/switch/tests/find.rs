@@ -144,9 +144,16 @@ fn what_is_missing_is_named_with_who_wants_it_and_what_it_may_be() {
     assert_eq!(like("cmdlinear").as_deref(), Some("cmdliner"));
     assert_eq!(like("fmt.tyy").as_deref(), Some("fmt.tty"));
     assert_eq!(like("nothing-like-it"), None);
-    assert_eq!(fixture.refused(&["fmt.cli"]), "library `cmdlinr` is not installed, and `fmt.cli` requires it");
+    assert_eq!(
+        fixture.refused(&["fmt.cli"]),
+        "library `cmdlinr` is not installed, and `fmt.cli` requires it"
+    );
     assert_eq!(fixture.refused(&["a"]), "libraries require one another: b → c → b");
-    assert!(fixture.refused(&["broken"]).ends_with("line 1, column 12: expected a string, found the end of the file"));
+    assert!(
+        fixture
+            .refused(&["broken"])
+            .ends_with("line 1, column 12: expected a string, found the end of the file")
+    );
     assert!(!fixture.path("html").exists());
 }
 

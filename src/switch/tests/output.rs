@@ -94,7 +94,10 @@ fn a_part_of_an_output_holds_the_named_libraries_and_refers_to_other_parts() {
     fixture.make(&part(&["b"], "p/b", &[])).unwrap();
     fixture.make(&part(&["a"], "p/a", &["p/b", "p/str"])).unwrap();
     let listing = fixture.listing("html/p/a");
-    assert!(listing.iter().all(|path| path.starts_with("lib/a/") || path.starts_with("findlib_index")), "{listing:?}");
+    assert!(
+        listing.iter().all(|path| path.starts_with("lib/a/") || path.starts_with("findlib_index")),
+        "{listing:?}"
+    );
     assert_eq!(fixture.metas("html/p/a/findlib_index"), ["lib/a/META"]);
     let index: serde_json::Value = serde_json::from_str(&fixture.text("html/p/a/findlib_index")).unwrap();
     assert_eq!(index["universes"], serde_json::json!(["../../p/b", "../../p/str"]));
@@ -134,13 +137,7 @@ fn each_library_has_an_index_and_each_package_a_directory() {
     );
     assert_eq!(
         fixture.metas("html/a.sub/findlib_index.json"),
-        [
-            "../a/lib/a/META",
-            "../late/lib/late/META",
-            "../b/lib/b/META",
-            "../str/lib/ocaml/str/META",
-            stdlib
-        ]
+        ["../a/lib/a/META", "../late/lib/late/META", "../b/lib/b/META", "../str/lib/ocaml/str/META", stdlib]
     );
     assert_eq!(fixture.metas("html/stdlib/findlib_index"), ["lib/ocaml/stdlib/META"]);
     assert_eq!(fixture.listing("html/a.sub"), ["findlib_index", "findlib_index.json"]);
@@ -196,7 +193,8 @@ fn libraries_from_elsewhere_have_places_of_their_own() {
     fixture.set("OCAMLPATH", &format!("{lib}:{mine}"));
     fixture.flat(&["x"]);
     let listing = fixture.listing("html");
-    let interfaces: Vec<&String> = listing.iter().filter(|path| path.ends_with(".cmi") && !path.contains("std")).collect();
+    let interfaces: Vec<&String> =
+        listing.iter().filter(|path| path.ends_with(".cmi") && !path.contains("std")).collect();
     assert_eq!(interfaces, ["lib/a-2/x.cmi", "lib/a/a.cmi", "lib/y/z/y.cmi"]);
     assert!(fixture.text("html/lib/x/META").contains("directory = \"../a-2\""));
     assert_eq!(fixture.text("html/lib/y/META"), "directory = \"z\"");

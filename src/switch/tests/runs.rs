@@ -173,8 +173,14 @@ fn the_worker_needs_its_libraries_and_is_built_once() {
     assert_eq!(error, "library `js_of_ocaml` is not installed, and worker.js is made of it");
     fixture.write("prefix/lib/js_of_ocaml/META", "archive(byte) = \"js.cma\"");
     fixture.write("prefix/lib/js_of_ocaml/js.cma", "code");
-    fixture.write("prefix/lib/js_of_ocaml-compiler/META", "package \"dynlink\" ( requires = \"compiler-libs.toplevel\" )");
-    fixture.write("prefix/lib/compiler-libs/META", "requires = \"\" package \"toplevel\" ( requires = \"parser\" )");
+    fixture.write(
+        "prefix/lib/js_of_ocaml-compiler/META",
+        "package \"dynlink\" ( requires = \"compiler-libs.toplevel\" )",
+    );
+    fixture.write(
+        "prefix/lib/compiler-libs/META",
+        "requires = \"\" package \"toplevel\" ( requires = \"parser\" )",
+    );
     let error = fixture.make(&with_worker()).unwrap_err().to_string();
     let by = "(`compiler-libs.toplevel` requires it)";
     assert_eq!(error, format!("library `parser` is not installed, and worker.js is made of it {by}"));
@@ -182,7 +188,10 @@ fn the_worker_needs_its_libraries_and_is_built_once() {
     let report = fixture.make(&with_worker()).unwrap();
     assert_eq!(report.ran, 3, "the worker, the standard library, a question: {report:?}");
     let worker = fixture.text("html/worker.js");
-    assert!(worker.starts_with("// --toplevel --no-cmis --effects=disabled +toplevel.js +dynlink.js\n"), "{worker}");
+    assert!(
+        worker.starts_with("// --toplevel --no-cmis --effects=disabled +toplevel.js +dynlink.js\n"),
+        "{worker}"
+    );
     let linked = format!("{}/js_of_ocaml/js.cma jtw_json.ml", fixture.path("prefix/lib").display());
     assert!(worker.contains(&linked), "{worker}");
     assert!(fixture.text("html/findlib_index").contains(r#""worker_url":"worker.js""#));
