@@ -204,7 +204,7 @@ pub enum SwitchError {
     #[error("cannot {operation} `{}`: {source}", path.display())]
     Io { operation: &'static str, path: PathBuf, source: io::Error },
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Held(#[from] StoreError),
     #[error(transparent)]
     Tree(#[from] TreeError),
     #[error(transparent)]

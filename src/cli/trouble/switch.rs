@@ -71,7 +71,7 @@ impl From<SwitchError> for Trouble {
                 "jtwbuild::switch::changed",
                 Some("something was being installed; run the same command again"),
             ),
-            SwitchError::Io { .. } | SwitchError::Store(_) | SwitchError::Tree(_) | SwitchError::Jtw(_) => {
+            SwitchError::Io { .. } | SwitchError::Held(_) | SwitchError::Tree(_) | SwitchError::Jtw(_) => {
                 (Exit::Environment, "jtwbuild::switch::io", None)
             }
         };
