@@ -35,7 +35,7 @@ pub use self::finish::{Artifacts, artifacts, finish};
 pub use self::libraries::analyse;
 pub use self::payload::{COMPILER_PAYLOAD, PACKAGE_PAYLOAD, PayloadRule, payload_hash};
 pub use self::record::{LayerRecord, LibraryRecord, RECORD, ToolsRecord};
-pub use self::stdlib::tools_layer;
+pub use self::stdlib::{is_standard, tools_layer};
 
 /// What the commands depend on beside the layer. All paths are those inside the sandbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

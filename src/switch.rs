@@ -12,6 +12,7 @@
 //!
 //! Everything here is plain Rust: no system call that only Linux has. `tests/layering.rs` sees to it.
 
+mod beyond;
 mod cache;
 mod closure;
 mod compile;
@@ -257,12 +258,14 @@ pub fn make(request: &Request, run: Run<'_>) -> Result<Report, SwitchError> {
     let compiled = outputs(analysis.steps.iter().zip(of_steps), &held)?;
     let artifacts = jtw::artifacts(&analysis, &compiled, &held)?;
     let worker = of_worker.first().map(|made| held.add_known(&made.path, made.blob, made.size));
+    let beyond = beyond::beyond(&looked, &packages, &artifacts.libraries)?;
     let parts = Parts {
         request,
         version: &place.version,
         closure: &closure,
         layer: &layer,
         artifacts: &artifacts,
+        beyond: &beyond,
         worker,
         held: &held,
     };

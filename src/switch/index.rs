@@ -44,6 +44,8 @@ pub(super) struct Parts<'a> {
     pub closure: &'a Closure,
     pub layer: &'a Layer,
     pub artifacts: &'a Artifacts,
+    /// Libraries that are required and elsewhere.
+    pub beyond: &'a [LibraryRecord],
     pub worker: Option<File>,
     pub held: &'a Held,
 }
@@ -176,7 +178,7 @@ impl Parts<'_> {
     fn missing(&self) -> BTreeMap<String, Vec<String>> {
         let libraries = &self.artifacts.libraries;
         let known: BTreeMap<&str, &LibraryRecord> =
-            libraries.iter().map(|library| (library.name.as_str(), library)).collect();
+            libraries.iter().chain(self.beyond).map(|library| (library.name.as_str(), library)).collect();
         let mut missing: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for library in libraries.iter().filter(|library| !library.missing.is_empty()) {
             missing.entry(library.directory.clone()).or_default().extend(missing_in(library, &known));

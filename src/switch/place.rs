@@ -68,7 +68,8 @@ pub(super) fn find(
     let stdlib = lexical(Path::new(config.get("standard_library").map_or("", String::as_str)));
     let version = config.get("version").cloned().unwrap_or_default();
     let mut search: Vec<PathBuf> = split(environment.get("OCAMLPATH"));
-    search.extend(findlib_path(&programs, environment, switch.is_some(), &setting, &ocamlc, &stdlib)?);
+    let known = Known { prefix: prefix.as_deref(), setting: &setting, ocamlc: &ocamlc, stdlib: &stdlib };
+    search.extend(findlib_path(&programs, environment, switch.is_some(), known)?);
     search.retain(|path| path.is_absolute());
     Ok(Place { search, stdlib, version, ocamlc, js_of_ocaml, setting })
 }
@@ -133,14 +134,22 @@ fn config(setting: &Setting, ocamlc: &Path) -> Result<BTreeMap<String, String>, 
     Ok(pairs.map(|(key, value)| (key.to_owned(), value.trim().to_owned())).collect())
 }
 
+/// What is known of the OCaml before its libraries are.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    /// Of the switch that was asked for.
+    prefix: Option<&'a Path>,
+    setting: &'a Setting,
+    ocamlc: &'a Path,
+    stdlib: &'a Path,
+}
+
 /// The search path that findlib's settings have.
 fn findlib_path(
     programs: &Programs<'_>,
     environment: &Environment,
     is_named: bool,
-    setting: &Setting,
-    ocamlc: &Path,
-    stdlib: &Path,
+    Known { prefix, setting, ocamlc, stdlib }: Known<'_>,
 ) -> Result<Vec<PathBuf>, SwitchError> {
     let looked = programs.looked;
     let ocamlfind = programs.find("ocamlfind");
@@ -148,7 +157,9 @@ fn findlib_path(
     // The variable is about the switch that the shell is in.
     let told = told.filter(|path| !is_named && looked.is_file(path));
     let prefixes = ocamlfind.iter().map(PathBuf::as_path).chain([ocamlc]);
-    let prefixes = prefixes.filter_map(|program| Some(program.parent()?.parent()?.to_owned()));
+    let prefixes = prefixes.filter_map(|program| program.parent()?.parent());
+    // A switch may use programs of the system.
+    let prefixes = prefix.into_iter().chain(prefixes).map(Path::to_owned);
     // Distributions keep settings of what is below /usr in /etc.
     let prefixes = prefixes.flat_map(|prefix| {
         let root = prefix.ends_with("usr").then(|| prefix.parent().map(Path::to_owned)).flatten();

@@ -10,6 +10,7 @@ use super::looked::Looked;
 use super::place::Place;
 use super::{Failed, SwitchError, cache};
 use crate::effects::Effects;
+use crate::jtw::is_standard;
 use crate::recipe::overlay::Recipes;
 
 /// Where the source is among the built-in recipes.
@@ -144,15 +145,10 @@ impl Worker {
 /// The standard library's units among the files of its directory, capitalised, sorted.
 fn export(names: &[String]) -> String {
     let mut units = BTreeSet::new();
-    for unit in names.iter().filter_map(|name| name.strip_suffix(".cmi")) {
-        let is_standard = matches!(unit, "stdlib" | "std_exit")
-            || unit.starts_with("stdlib__")
-            || unit.starts_with("camlinternal");
-        if is_standard {
-            let mut unit = unit.to_owned();
-            unit[..1].make_ascii_uppercase();
-            units.insert(unit);
-        }
+    for unit in names.iter().filter(|name| is_standard(name)).filter_map(|name| name.strip_suffix(".cmi")) {
+        let mut unit = unit.to_owned();
+        unit[..1].make_ascii_uppercase();
+        units.insert(unit);
     }
     units.into_iter().map(|unit| format!("{unit}\n")).collect()
 }

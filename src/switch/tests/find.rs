@@ -175,6 +175,13 @@ fn switches_are_found_by_name_and_by_directory() {
     assert_eq!(found(&fixture.path("project").display().to_string()), Ok(2));
     let said = "there is no such switch below opam's root, and no `opam` to ask";
     assert_eq!(found("none"), Err(format!("the opam switch `none` cannot be used: {said}")));
+    // A switch that has no findlib of its own, and one that is not its own is in the way.
+    fixture.write("usr/lib/findlib.conf", "path = \"/nonexistent\"");
+    fixture.write("usr/bin/ocamlfind", "not a program");
+    let system = fixture.path("usr/bin").display().to_string();
+    fixture.set("PATH", &system);
+    let request = crate::switch::Request { switch: Some("prefix".into()), ..fixture.request(&["x"]) };
+    assert_eq!(fixture.make(&request).unwrap().libraries, 2);
     // What an outdated environment still tells.
     let prefix = fixture.path("prefix").display().to_string();
     fixture.set("OPAM_SWITCH_PREFIX", &prefix);

@@ -103,6 +103,13 @@ fn a_part_of_an_output_holds_the_named_libraries_and_refers_to_other_parts() {
     assert_eq!(index["universes"], serde_json::json!(["../../p/b", "../../p/str"]));
     assert!(index["compiler"]["worker_url"].is_null());
     assert!(fixture.text("html/p/a/lib/a/dynamic_cmis.json").contains(r#""dcs_url":"p/a/lib/a/""#));
+    // What another part provides is not missing.
+    assert!(fixture.text("html/p/a/lib/a/dynamic_cmis.json").contains("caml_needed"));
+    fixture.write("prefix/lib/b-1.0/b.js", "//Provides: caml_needed\n");
+    let meta = "directory = \"b-1.0\"\narchive(byte) = \"b.cma\"\njsoo_runtime = \"b.js\"";
+    fixture.write("prefix/lib/META.b", meta);
+    fixture.make(&part(&["a"], "p/a", &["p/b"])).unwrap();
+    assert!(!fixture.text("html/p/a/lib/a/dynamic_cmis.json").contains("caml_needed"));
     // A run for the whole of the output leaves the parts alone.
     fixture.write("html/p/b/mine", "");
     assert!(fixture.refused(&["a"]).ends_with("is not empty and was not made by `jtwbuild opam`"));
