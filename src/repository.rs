@@ -38,7 +38,6 @@ use crate::store::tree::RelPath;
 use crate::store::{Store, StoreError};
 use crate::version::Version;
 
-pub use self::loaded::is_packed;
 pub use self::trouble::RepositoryError;
 
 /// What opening repositories may use.

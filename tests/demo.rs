@@ -3,7 +3,11 @@
 //! `JTWBUILD_DEMO_STORE` names a store in which `universe.toml` was realised; `tests/run changes`
 //! sets it. Set to nothing, it says that another step runs these tests.
 
+#[path = "demo/branch.rs"]
+mod branch;
 mod support;
+#[path = "demo/worker_repository.rs"]
+mod worker_repository;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -153,6 +157,29 @@ fn a_built_package_can_be_looked_at() {
     assert_eq!(log.code, Some(3), "source, build and jtw have that name: {log}");
     let log = universe.run("log universe.toml build/fmt.0.9.0 --locked --offline").success();
     assert!(log.stdout.contains("ocamlfind"), "{log}");
+}
+
+#[test]
+fn every_compiled_interface_of_the_store_can_be_read() {
+    fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let entry = entry.unwrap();
+            let path = entry.path();
+            if entry.file_type().unwrap().is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "cmi") {
+                found.push(path);
+            }
+        }
+    }
+    let Some(universe) = demo() else { return };
+    let mut paths = Vec::new();
+    walk(&universe.path("store/trees"), &mut paths);
+    assert!(paths.len() > 500, "only {} interfaces", paths.len());
+    for path in paths {
+        let read = jtwbuild::cmi::Interface::read(&std::fs::read(&path).unwrap());
+        assert!(read.is_ok(), "{}: {}", path.display(), read.unwrap_err());
+    }
 }
 
 /// A recipe of the repository, changed, beside the universe.

@@ -1,6 +1,5 @@
 //! `jtwbuild roots`, and the roots that `realise` leaves.
 
-use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -21,7 +20,6 @@ use crate::memo;
 use crate::memo::table::Table;
 use crate::plan::Plan;
 use crate::realise::Run;
-use crate::repository;
 use crate::store::facts::Facts;
 use crate::store::roots::{About, Keeps, Maker, Root, RootName, now};
 use crate::store::tree::TreeHash;
@@ -65,16 +63,23 @@ impl<'a> CommandRoot<'a> {
         about.is_some_and(|about| about.memo.as_deref() == self.memo.name())
     }
 
-    /// What the root kept until now and no table of a plan tells of: archives, and repositories that
-    /// are not among the trees of `keeps`.
-    pub fn beside(&self, universe: &str, keeps: &Keeps) -> Keeps {
-        let root = self.store.root_named(self.name(universe).as_str()).ok().flatten();
-        let Keeps { archives, mut trees, .. } = root.map(|root| root.keeps).unwrap_or_default();
-        let known: HashSet<_> = keeps.trees.iter().collect();
-        trees.retain(|tree| {
-            !known.contains(tree) && repository::is_packed(self.store, &TreeHash::from_bytes(*tree))
-        });
-        Keeps { trees, archives, ..Keeps::default() }
+    /// What the root keeps after some nodes of `table` came out as `fresh` and no longer as `gone`: what
+    /// it kept, archives and repositories among it, but for what nothing of the table is any more.
+    /// `None` if there is no such root.
+    pub fn updated(&self, universe: &str, table: &Table, mut gone: Keeps, fresh: &Keeps) -> Option<Keeps> {
+        let before = self.store.root_named(self.name(universe).as_str()).ok().flatten()?;
+        gone.finish();
+        let mut still = Keeps::default();
+        for node in 0..table.len() {
+            let trees = trees_of(table, node).filter(|tree| is_among(&gone.trees, tree.as_bytes()));
+            trees.for_each(|tree| still.add_tree(&tree));
+            let layer = table.result(node).0.filter(|key| is_among(&gone.layers, key.as_bytes()));
+            layer.iter().for_each(|key| still.add_layer(key));
+        }
+        still.finish();
+        let mut keeps = before.keeps.without(&gone.without(&still));
+        keeps.add_all(fresh);
+        Some(keeps)
     }
 
     /// Leaves the root. That it cannot be left is told, and is no failure.
@@ -103,6 +108,10 @@ impl<'a> CommandRoot<'a> {
             render::note(&format!("notice: `jtwbuild gc` may remove what this run has made: {error}"));
         }
     }
+}
+
+fn is_among(sorted: &[[u8; 32]], id: &[u8; 32]) -> bool {
+    sorted.binary_search(id).is_ok()
 }
 
 /// JSON knows text only. A path that is none is there for people.
@@ -143,31 +152,35 @@ fn add_node(keeps: &mut Keeps, plan: &Plan, node: NodeId, output: Option<&TreeHa
             keeps.add_tree(tree);
         }
     }
-    if let (Kind::Source | Kind::Base, Ok(action)) = (derivation.kind, derivation.action()) {
-        match action {
-            Action::Fetch(fetch) => keeps.add_archive(&fetch.archive.checksums.name()),
-            Action::Base(base) => {
-                base.packages.iter().for_each(|package| keeps.add_archive(&package.sha256.into()));
-            }
-            _ => {}
+    // Reading an action takes a while, and there may be thousands that fetch nothing.
+    if !matches!(derivation.kind, Kind::Source | Kind::Base) {
+        return;
+    }
+    match derivation.action() {
+        Ok(Action::Fetch(fetch)) => keeps.add_archive(&fetch.archive.checksums.name()),
+        Ok(Action::Base(base)) => {
+            base.packages.iter().for_each(|package| keeps.add_archive(&package.sha256.into()));
         }
+        _ => {}
     }
 }
 
-/// What there is of a plan that is only known as a table; without archives.
-pub(super) fn of_table(table: &Table) -> Keeps {
+/// What these nodes of a table are, have made, and read that no node makes; without archives.
+pub(super) fn of_nodes(table: &Table, nodes: impl IntoIterator<Item = usize>) -> Keeps {
     let mut keeps = Keeps::default();
-    for node in 0..table.len() {
-        let (build, tree) = table.result(node);
-        build.iter().for_each(|key| keeps.add_layer(key));
-        tree.iter().for_each(|tree| keeps.add_tree(tree));
-        for input in table.inputs(node) {
-            if let Input::Tree(tree) = input {
-                keeps.add_tree(&tree);
-            }
-        }
+    for node in nodes {
+        table.result(node).0.iter().for_each(|key| keeps.add_layer(key));
+        trees_of(table, node).for_each(|tree| keeps.add_tree(&tree));
     }
     keeps
+}
+
+fn trees_of(table: &Table, node: usize) -> impl Iterator<Item = TreeHash> + '_ {
+    let given = table.inputs(node).filter_map(|input| match input {
+        Input::Tree(tree) => Some(tree),
+        Input::Node(_) => None,
+    });
+    table.result(node).1.into_iter().chain(given)
 }
 
 pub(super) fn run(global: &Global, verb: &Roots) -> Result<ExitCode, Trouble> {

@@ -136,12 +136,6 @@ fn pack_of(table: tree::File, contents: tree::File) -> Tree {
     tree
 }
 
-/// Whether a tree of the store is a packed repository, by the names in it.
-pub fn is_packed(store: &Store, tree: &TreeHash) -> bool {
-    let path = store.tree_path(tree);
-    path.join(TABLE).is_file() && path.join(CONTENTS).is_file()
-}
-
 /// The name that content has in the store, whether it is there or not.
 pub(super) fn name_of(table: &Table, contents: &[u8]) -> TreeHash {
     let file = |bytes: &[u8]| {

@@ -122,11 +122,22 @@ impl Keeps {
         self.archives.extend(&other.archives);
     }
 
-    /// Sorts the lists.
+    /// Sorts the lists. What is sorted already, or in long runs, takes no time.
+    #[expect(clippy::stable_sort_primitive, reason = "the stable sort merges runs that are there")]
     pub fn finish(&mut self) {
         for list in [&mut self.trees, &mut self.layers, &mut self.archives] {
-            list.sort_unstable();
+            list.sort();
             list.dedup();
+        }
+    }
+
+    /// What `other` does not list of this; both are sorted.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        Self {
+            trees: difference(&self.trees, &other.trees),
+            layers: difference(&self.layers, &other.layers),
+            archives: difference(&self.archives, &other.archives),
         }
     }
 
@@ -138,6 +149,16 @@ impl Keeps {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// What is in `list` and not in `other`, in one walk along both: they are sorted.
+fn difference(list: &[Id], other: &[Id]) -> Vec<Id> {
+    let mut other = other.iter().peekable();
+    let is_left = |id: &&Id| {
+        while other.next_if(|next| next < id).is_some() {}
+        other.peek() != Some(id)
+    };
+    list.iter().filter(is_left).copied().collect()
 }
 
 /// A root.
@@ -351,14 +372,12 @@ impl Store {
 
     /// What `before` keeps and `after` does not counts as used now: `--keep-days` goes by that.
     fn let_go(&self, before: &Keeps, after: &Keeps) {
-        let dropped = |before: &[Id], after: &[Id]| -> Vec<Id> {
-            before.iter().filter(|id| after.binary_search(id).is_err()).copied().collect()
-        };
+        let dropped = before.without(after);
         // Best effort: what cannot be marked is collected earlier.
-        for tree in dropped(&before.trees, &after.trees) {
+        for tree in dropped.trees {
             let _ = disk::touch(&self.tree_path(&TreeHash::from_bytes(tree)));
         }
-        for archive in dropped(&before.archives, &after.archives) {
+        for archive in dropped.archives {
             let _ = self.archive_of(&archive).and_then(|path| disk::touch(&path));
         }
     }

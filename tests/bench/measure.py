@@ -83,6 +83,11 @@ class Bench:
         )
         self.ninja = Engine("ninja", self.directory / "ninja", ["ninja", "-j", JOBS, "--quiet"])
         self.restat = Engine("ninja, restat", self.directory / "ninja-restat", self.ninja.argv)
+        # It reads ninja's files; of them it has a copy of its own.
+        n2 = Engine("n2", self.directory / "ninja-n2", ["n2", "-j", JOBS])
+        self.others = [n2] if shutil.which("n2") else []
+        for other in self.others:
+            shutil.copytree(self.ninja.directory, other.directory)
         self.nix = Engine("nix", self.directory / "nix", ["nix-build", "--no-out-link", "raw.nix", "-A", "all"])
         shutil.copy(options.scratch / "base/universe.lock", self.jtwbuild.directory)
 
@@ -100,7 +105,7 @@ class Bench:
     def build_all(self) -> None:
         """Everything built once, so that later runs have nothing to do."""
         fresh_store(self.options, self.store)
-        commands = [engine.command("cold") for engine in (self.jtwbuild, self.ninja, self.restat)]
+        commands = [engine.command("cold") for engine in (self.jtwbuild, self.ninja, self.restat, *self.others)]
         self.time(commands, 1, 0)
         if self.options.nix:
             register_outputs(self.nix)
@@ -120,7 +125,7 @@ class Bench:
             memo.unlink()
 
     def no_op(self) -> list[Command]:
-        engines = [self.jtwbuild, self.ninja] + [self.nix] * self.options.nix
+        engines = [self.jtwbuild, self.ninja, *self.others] + [self.nix] * self.options.nix
         commands = [engine.command("no-op") for engine in engines]
         return self.time([*commands, self.jtwbuild.command("no-op, no memo", self.forget)], self.options.rounds, 2)
 
@@ -132,7 +137,7 @@ class Bench:
             self.jtwbuild.command(f"no-op after {scenario}"),
             self.jtwbuild.command(f"no-op after {scenario}, no memo", self.forget),
         ]
-        commands += [engine.changed(scenario, node, same_output) for engine in (self.ninja, self.restat)]
+        commands += [engine.changed(scenario, node, same_output) for engine in (self.ninja, self.restat, *self.others)]
         timed = self.time(commands, self.options.rounds, 1)
         # Minutes for nix where a change reaches hundreds of nodes, or many inputs of one.
         if self.options.nix and (scenario == "leaf" or self.size <= 1000):

@@ -160,6 +160,43 @@ fn a_changed_source_and_a_failure_leave_roots_that_are_enough() {
     assert!(reused(true));
 }
 
+/// What the only root of a store keeps: the bytes behind its two lines.
+fn kept(universe: &TestUniverse) -> Vec<u8> {
+    let mut roots = fs::read_dir(universe.path("store/roots")).unwrap().map(|entry| entry.unwrap().path());
+    let bytes = fs::read(roots.next().expect("a root")).unwrap();
+    assert_eq!(roots.next(), None);
+    let start = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(1).expect("two lines").0;
+    // Without the checksum at the end.
+    bytes[start..bytes.len() - 32].to_vec()
+}
+
+#[test]
+fn the_short_way_leaves_the_root_that_the_whole_way_leaves() {
+    let text = "name = \"test\"\n\
+        [[node]]\nname = \"a\"\nsource = \"a.txt\"\nscript = \"cat /src/* > $out/copy\"\n\
+        [[node]]\nname = \"b\"\nsource = \"b.txt\"\nscript = \"cat /src/* > $out/copy\"\n\
+        [[node]]\nname = \"c\"\ninputs = [\"a\", \"b\"]\nscript = \"cat /in/*/* > $out/all\"\n";
+    let Some(universe) = TestUniverse::buildable(text) else { return };
+    universe.write("a.txt", "one");
+    universe.write("b.txt", "one");
+    universe.run("realise universe.toml").success();
+    // Both sources the same, another one, what the other still has, and back.
+    for (file, content) in [("b.txt", "two"), ("a.txt", "two"), ("b.txt", "three"), ("a.txt", "one")] {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        universe.write(file, content);
+        universe.run("realise universe.toml").success();
+        let short = kept(&universe);
+        for entry in fs::read_dir(universe.path("store/plans")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.file_name().unwrap().to_string_lossy().starts_with("memo-") {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        universe.run("realise universe.toml").success();
+        assert_eq!(short, kept(&universe), "{file} with {content}");
+    }
+}
+
 #[test]
 fn roots_that_users_make() {
     let Some(universe) = TestUniverse::buildable(TWO_NODES) else { return };
