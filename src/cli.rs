@@ -20,6 +20,7 @@ mod serve;
 mod shortcut;
 mod sources;
 mod summary;
+mod switch;
 mod trouble;
 mod update;
 mod verify;
@@ -63,6 +64,8 @@ fn run(arguments: &Arguments) -> ExitCode {
         Verb::Log(verb) => inspect::log(global, verb),
         Verb::Verify(verb) => verify::run(global, verb),
         Verb::Serve(verb) => serve::run(global, verb),
+        Verb::Opam(verb) => switch::opam(global, verb),
+        Verb::OpamAll(verb) => switch::opam_all(global, verb),
         Verb::Gc(verb) => gc::run(global, verb),
         Verb::Roots(verb) => roots::run(global, verb),
         Verb::Doctor(verb) => doctor::run(global, verb),

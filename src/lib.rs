@@ -1,8 +1,8 @@
 //! jtwbuild: a content-addressed build-graph engine that turns sets of OCaml packages into browser
 //! REPLs.
 
-// The library never prints, never ends the process, runs programs only in the sandbox (but git: see
-// fetch/git.rs), and does not panic on input. See tests/layering.rs, which also says who may use whom.
+// The library never prints, never ends the process, runs programs only in the sandbox (but git, see
+// fetch/git.rs, and an installed OCaml, see switch/program.rs), and does not panic on input. See tests/layering.rs, which also says who may use whom.
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 #![deny(clippy::unwrap_used, clippy::disallowed_methods)]
 
@@ -20,6 +20,7 @@ pub mod inspect;
 pub mod install;
 pub mod jtw;
 pub mod lock;
+pub mod look;
 pub mod memo;
 pub mod name;
 pub mod opam;
@@ -40,6 +41,7 @@ pub mod solution;
 pub mod solve;
 pub mod source;
 pub mod store;
+pub mod switch;
 pub mod toml_reader;
 pub mod universe;
 pub mod version;

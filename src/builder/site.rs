@@ -67,6 +67,7 @@ impl LocalBuilder<'_> {
             js_of_ocaml: spec.command.clone(),
             prefix: spec.prefix.clone(),
             out: OUT_DIRECTORY.into(),
+            ..jtw::Settings::default()
         };
         let read = |file: &_| self.store.read(file);
         let analysis = jtw::analyse(&spec.package, &spec.version, &layer, &borrowed, &read, &settings);

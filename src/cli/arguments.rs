@@ -4,6 +4,7 @@ pub mod batch;
 pub mod diff;
 pub mod inspect;
 pub mod store;
+pub mod switch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use self::batch::{Batch, HealthCheck};
 use self::diff::Diff;
 use self::inspect::{Enter, Log, Show, WhyBuild, WhyDepends, WhyNot};
 use self::store::{Gc, Roots, Verify};
+use self::switch::{Opam, OpamAll};
 
 /// Turns sets of OCaml packages into browser REPLs: a declarative, content-addressed build graph.
 #[derive(Debug, Parser)]
@@ -109,6 +111,15 @@ pub enum Verb {
     /// Serve a site over HTTP.
     #[command(after_help = "Example: jtwbuild serve site")]
     Serve(Serve),
+    /// Make browser artifacts of libraries that are installed, by opam or otherwise.
+    ///
+    /// No store, no sandbox: js_of_ocaml runs as it is installed. Everything is in one directory, with
+    /// one index.
+    #[command(after_help = "Example: jtwbuild opam -o html fmt str")]
+    Opam(Opam),
+    /// The same, with a directory and an index for each library.
+    #[command(name = "opam-all", after_help = "Example: jtwbuild opam-all -o html --all --no-worker")]
+    OpamAll(OpamAll),
     /// Remove from the store what no root keeps.
     ///
     /// Every universe that `realise` makes has a root. What running processes use stays too.

@@ -143,10 +143,22 @@ pub(super) fn bytes(bytes: u64) -> String {
     if unit == "B" { format!("{bytes} B") } else { format!("{size:.1} {unit}") }
 }
 
+/// Says how a program failed, with the end of what it said.
+pub(super) fn failed_program(label: &str, status: Option<i32>, said: &str) {
+    let how = match status {
+        Some(status) => format!("ended with status {status}"),
+        None => "was ended by a signal".to_owned(),
+    };
+    error_text(&format!("{label}: the program {how}\n{}", tail(said, 40)));
+}
+
 /// The last lines of a log, indented.
 pub(super) fn log_tail(path: &Path, lines: usize) -> String {
     let Ok(bytes) = std::fs::read(path) else { return String::new() };
-    let text = String::from_utf8_lossy(&bytes);
+    tail(&String::from_utf8_lossy(&bytes), lines)
+}
+
+fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     let mut tail = String::new();
     for line in &all[all.len().saturating_sub(lines)..] {

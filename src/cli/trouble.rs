@@ -3,6 +3,7 @@
 
 pub(super) mod git;
 mod repository;
+mod switch;
 
 use crate::diagnostic::SourceError;
 use crate::fetch::debian::DebianError;
