@@ -19,7 +19,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{AccessFlags, Gid, Pid, Uid, access, chdir};
 
-use super::message::{End, Ended, Event, Job, STOP, Visit, receive, send};
+use super::message::{ENTER, End, Ended, Event, Job, STOP, Visit, receive, send};
 use super::{filter, limits, namespaces, root};
 use crate::request::Command;
 
@@ -88,9 +88,13 @@ fn run(job: &Job, control: &UnixStream, children: &SignalFd, visitor: Vec<OwnedF
     let visited = match &job.visit {
         Some(visit) if !is_broken_off => {
             send(control, &Event::Visiting { failed }, &[]).ok()?;
-            let end = run_visit(visit, job, failed, control, children, visitor)?;
-            end_all();
-            Some(end)
+            if order(control)? == ENTER {
+                let end = run_visit(visit, job, failed, control, children, visitor)?;
+                end_all();
+                Some(end)
+            } else {
+                None
+            }
         }
         _ => None,
     };
@@ -213,6 +217,18 @@ enum Wake {
     Kill,
 }
 
+/// Waits for what the engine has to say; `None` when it is gone.
+fn order(control: &UnixStream) -> Option<u8> {
+    let mut order = [0];
+    loop {
+        match nix::unistd::read(control, &mut order) {
+            Ok(1) => return Some(order[0]),
+            Err(Errno::EINTR) => {}
+            _ => return None,
+        }
+    }
+}
+
 /// Waits until a child has ended or the engine has something to say; `None` when it is gone.
 fn wait(control: &UnixStream, children: &SignalFd) -> Option<Wake> {
     loop {
@@ -226,12 +242,7 @@ fn wait(control: &UnixStream, children: &SignalFd) -> Option<Wake> {
         };
         let is_ready = |index: usize| ready[index].any().unwrap_or(true);
         if is_ready(0) {
-            let mut order = [0];
-            return match nix::unistd::read(control, &mut order) {
-                Ok(1) if order[0] == STOP => Some(Wake::Stop),
-                Ok(1) => Some(Wake::Kill),
-                _ => None,
-            };
+            return order(control).map(|order| if order == STOP { Wake::Stop } else { Wake::Kill });
         }
         if is_ready(1) {
             let _ = children.read_signal();

@@ -79,7 +79,7 @@ pub enum Event {
     Ready,
     /// The sandbox could not be made.
     Refused { step: String, errno: i32, detail: String },
-    /// The stages are over, and the command of a visit starts.
+    /// The stages are over. The command of a visit starts when the engine answers [`ENTER`].
     Visiting { failed: Option<(usize, usize, End)> },
     /// The run is over; every process but the first is gone.
     Ended(Ended),
@@ -109,6 +109,8 @@ pub enum End {
 pub const STOP: u8 = b'T';
 /// Asks the first process to end everything at once.
 pub const KILL: u8 = b'K';
+/// Lets a visitor in, who has been told where he is.
+pub const ENTER: u8 = b'E';
 
 /// Sends one message with descriptors.
 pub fn send(to: &UnixStream, message: &impl Serialize, descriptors: &[BorrowedFd]) -> io::Result<()> {

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::groups::Group;
-use super::message::{self, End, Event, Job, KILL, STOP, Scratch, receive};
+use super::message::{self, ENTER, End, Event, Job, KILL, STOP, Scratch, receive};
 use super::terminal::Terminal;
 use super::watch::{DYING, refused};
 use super::{DiskScratch, Sandbox, absolute, check, command_failed};
@@ -106,6 +106,7 @@ impl Sandbox {
                     });
                     arrival(failed);
                     guest.enter();
+                    let _ = message::send_raw(&control, &[ENTER], &[]);
                 }
                 Next::Event(Event::Ended(ended)) => {
                     guest.leave();
