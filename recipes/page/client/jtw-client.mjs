@@ -1,0 +1,412 @@
+// A client of the OCaml toplevel worker, without dependencies.
+//
+//   import { OcamlWorker } from "./client/jtw-client.mjs";
+//   const ocaml = await OcamlWorker.create("u/<hash>/findlib_index.json");
+//   const { caml_ppf } = await ocaml.eval("1 + 2;;");      // "- : int = 3"
+//
+// Positions given and received are indices into JavaScript strings; the worker
+// itself counts bytes of UTF-8. Types: jtw-client.d.mts. For Node: node.mjs.
+
+import {
+  CrashError, EnvironmentError, InitError, InterruptedError, LoadError, RequestError, TerminatedError, TimeoutError,
+} from "./errors.mjs";
+import { fromByteLocation, fromByteOffset, toByteOffset } from "./positions.mjs";
+
+export * from "./errors.mjs";
+export { fromByteOffset, toByteOffset };
+
+const STDLIB = "lib/ocaml/dynamic_cmis.json";
+const PATIENCE = 30000;
+const LONGEST_TIMER = 2 ** 31 - 1; // what is longer would be taken for 1 ms
+
+function absolute(url) {
+  try {
+    return new URL(url, globalThis.location?.href);
+  } catch (cause) {
+    throw new LoadError(`${url} is not an address`, String(url), { cause });
+  }
+}
+
+// Where a site's list of universes, universe.json, says that an index is.
+function indexIn(list, url, name) {
+  const universes = Array.isArray(list.universes) ? list.universes : [list];
+  const chosen = name === undefined ? universes[0] : universes.find((one) => one.name === name);
+  if (typeof chosen?.index === "string") return new URL(chosen.index, url);
+  throw new LoadError(name === undefined ? `${url} names no universe` : `${url} names no universe ${name}`, url.href);
+}
+
+function workerAddress(index, indexUrl, baseOutputUrl) {
+  const compiler = index?.compiler;
+  if (!compiler) throw new LoadError(`The index ${indexUrl} names no compiler`, indexUrl.href);
+  if (baseOutputUrl === undefined && typeof compiler.worker_url === "string") {
+    return new URL(compiler.worker_url, indexUrl).href;
+  }
+  const root = absolute(baseOutputUrl ?? new URL("../../", indexUrl)).href.replace(/\/$/, "");
+  return `${root}/compiler/${compiler.version}/${compiler.content_hash}/worker.js`;
+}
+
+// A program in the worker can post what it likes.
+function understood(data) {
+  try {
+    return typeof data === "string" ? JSON.parse(data) : data;
+  } catch {
+    return null;
+  }
+}
+
+export class OcamlWorker {
+  /** The universe's index, when the client was made from one. */
+  index;
+  #url;
+  #timeout;
+  #initTimeout;
+  #onOutputAt;
+  #onStream;
+  #worker;
+  #isHeard; // the worker has said something: its script was loaded
+  #nextCell = 1;
+  #pending = []; // in the order in which they were sent, which is the one in which they are answered
+  #state = "fresh"; // then "starting", and "ready" or "failed"
+  #ready = null;
+  #initMessage = null;
+  #done = []; // the requests that make a new worker be where this one is
+  #dead = null; // why no request can be answered
+
+  /**
+   * Starts a worker; `init` makes it usable.
+   * @param {string} workerUrl address of worker.js (another origin is allowed)
+   */
+  constructor(workerUrl, { timeout, initTimeout, onOutputAt, onStream } = {}) {
+    this.#timeout = timeout || PATIENCE;
+    this.#initTimeout = initTimeout || this.#timeout;
+    this.#onOutputAt = onOutputAt;
+    this.#onStream = onStream;
+    this.#url = absolute(workerUrl);
+    this.#boot();
+  }
+
+  /** Makes a client from a universe's index, or from a site's universe.json, and initialises it. */
+  static async create(url, { requires = [], universe, baseOutputUrl, ...options } = {}) {
+    const address = absolute(url);
+    const found = await this.fetchJson(address, options.initTimeout || options.timeout || PATIENCE);
+    const indexUrl = typeof found?.index === "string" ? indexIn(found, address, universe) : address;
+    const { worker, stdlib_dcs, findlib_index } = await this.fromIndex(indexUrl.href, baseOutputUrl, options);
+    try {
+      await worker.init({ findlib_requires: requires, stdlib_dcs, findlib_index });
+    } catch (error) {
+      worker.terminate();
+      throw error;
+    }
+    return worker;
+  }
+
+  /**
+   * Starts the worker of a universe, and does not initialise it.
+   * @param {string} indexUrl the universe's findlib_index.json
+   * @param {string} [baseOutputUrl] the site's root, where `compiler/` lies.
+   *   Without it `compiler.worker_url` of the index is used, relative to it.
+   */
+  static async fromIndex(indexUrl, baseOutputUrl, options = {}) {
+    const address = absolute(indexUrl);
+    const index = await this.fetchJson(address, options.initTimeout || options.timeout || PATIENCE);
+    const worker = new this(workerAddress(index, address, baseOutputUrl), options);
+    worker.index = index;
+    return { worker, findlib_index: indexUrl, stdlib_dcs: STDLIB, index };
+  }
+
+  /** The JSON value at `url`. A subclass may have another way to it. */
+  static async fetchJson(url, timeout) {
+    let response;
+    try {
+      response = await fetch(url, timeout > LONGEST_TIMER ? {} : { signal: AbortSignal.timeout(timeout) });
+    } catch (cause) {
+      const problem = cause.name === "TimeoutError" ? "did not come in time" : "could not be reached";
+      throw new LoadError(`The index ${url} ${problem}`, url.href, { cause });
+    }
+    const { ok, status } = response;
+    if (!ok) throw new LoadError(`The index ${url} could not be loaded: HTTP status ${status}`, url.href, { status });
+    try {
+      return await response.json();
+    } catch (cause) {
+      throw new LoadError(`The index ${url} is not JSON`, url.href, { status, cause });
+    }
+  }
+
+  /**
+   * A running worker: `postMessage`, `terminate`, `onmessage`, `onerror`. The
+   * script that is started has this page's origin and imports the worker's, so
+   * that the latter may be of another.
+   */
+  static startWorker(url) {
+    const base = new URL(".", url).href.replace(/\/$/, "");
+    const source =
+      `globalThis.__global_rel_url = ${JSON.stringify(base)};\n` + `importScripts(${JSON.stringify(url.href)});\n`;
+    const blob = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+    const worker = new Worker(blob);
+    worker.terminate = () => {
+      URL.revokeObjectURL(blob);
+      Worker.prototype.terminate.call(worker);
+    };
+    return worker;
+  }
+
+  /** Makes the toplevel usable. Rejects with the worker's reason, or when there is no answer in time. */
+  init({ findlib_requires, stdlib_dcs, findlib_index } = {}) {
+    const message = { type: "init", findlib_requires: findlib_requires ?? [] };
+    if (stdlib_dcs) message.stdlib_dcs = stdlib_dcs;
+    // the worker resolves relative addresses from its own place, not the page's
+    if (findlib_index) message.findlib_index = absolute(findlib_index).href;
+    this.#initMessage = message;
+    return this.#start(this.#initialise());
+  }
+
+  /** When the toplevel is usable: at once if nobody has called `init`. */
+  waitReady() {
+    return this.#ready ?? Promise.resolve();
+  }
+
+  /** Evaluates all phrases of `code`. Errors in them are in the answer's `stderr`. */
+  eval(code, where = "default") {
+    const { env = "default", timeout, onOutputAt, onStream } = typeof where === "string" ? { env: where } : (where ?? {});
+    const message = { type: "eval", env_id: env, code: String(code) };
+    return this.#whenReady(() => this.#evaluate(message, { timeout, onOutputAt, onStream }));
+  }
+
+  /** What can stand at `position`, and which part of `source` it replaces. */
+  async complete(source, position, env = "default") {
+    const answer = await this.#ask("completions", "complete", source, env, toByteOffset(source, position));
+    const { from, to, ...rest } = answer.completions;
+    const completions = { from: fromByteOffset(source, from), to: fromByteOffset(source, to), ...rest };
+    return { ...answer, completions };
+  }
+
+  /** Types of the expressions around `position`, the innermost first. */
+  async typeAt(source, position, env = "default") {
+    const answer = await this.#ask("types", "type_at", source, env, toByteOffset(source, position));
+    return { ...answer, types: answer.types.map((t) => ({ ...t, loc: fromByteLocation(source, t.loc) })) };
+  }
+
+  /** Errors and warnings of `source`, which is not run. */
+  async errors(source, env = "default") {
+    const answer = await this.#ask("errors", "errors", source, env);
+    return { ...answer, errors: answer.errors.map((e) => ({ ...e, loc: fromByteLocation(source, e.loc) })) };
+  }
+
+  /** Makes an environment; one that is there is emptied. */
+  createEnv(id) {
+    return this.#whenReady(() => this.#operate({ type: "create_env", env_id: id }, "env_created"));
+  }
+
+  destroyEnv(id) {
+    return this.#whenReady(() => this.#operate({ type: "destroy_env", env_id: id }, "env_destroyed"));
+  }
+
+  /** The names of the environments. Upstream's worker has no such message: rejects there. */
+  async listEnvs() {
+    const { env_ids } = await this.#whenReady(() => this.#operate({ type: "list_envs" }, "envs"));
+    return env_ids;
+  }
+
+  /**
+   * Stops what is running: rejects all requests, starts another worker, and
+   * evaluates again what had been evaluated to its end. With `replay: false`
+   * everything defined is gone instead.
+   */
+  async interrupt({ replay = true } = {}) {
+    if (this.#dead instanceof TerminatedError) throw this.#dead;
+    this.#stop(new InterruptedError("Interrupted"));
+    if (!replay) this.#done = [];
+    this.#dead = null;
+    this.#boot();
+    const requests = [...this.#done];
+    if (this.#initMessage) await this.#start(this.#initialise().then(() => this.#replay(requests)));
+    return { replayed: requests.length };
+  }
+
+  /** Ends the worker for good; everything pending, and everything asked later, is rejected. */
+  terminate() {
+    if (this.#dead instanceof TerminatedError) return;
+    this.#dead = new TerminatedError("Worker terminated");
+    this.#stop(this.#dead);
+  }
+
+  // ---- the worker's life ----------------------------------------------------------
+
+  #boot() {
+    const worker = this.constructor.startWorker(this.#url);
+    this.#worker = worker;
+    this.#isHeard = false;
+    worker.onmessage = ({ data }) => worker === this.#worker && this.#receive(data);
+    worker.onerror = (event) => {
+      event.preventDefault?.();
+      if (worker !== this.#worker) return;
+      if (this.#isHeard) return this.#fail(new CrashError(event.message || "The worker failed"));
+      const why = event.message ? `: ${event.message}` : "";
+      this.#dead = new LoadError(`The worker could not be started from ${this.#url}${why}`, this.#url.href);
+      this.#fail(this.#dead);
+    };
+  }
+
+  #stop(error) {
+    this.#worker.terminate();
+    this.#worker = null;
+    this.#fail(error);
+  }
+
+  #initialise() {
+    return this.#post({ answer: "ready", timeout: this.#initTimeout }, this.#initMessage);
+  }
+
+  #start(started) {
+    const become = (state) => {
+      if (this.#ready === ready) this.#state = state;
+    };
+    const ready = started.then(
+      () => become("ready"),
+      (error) => {
+        become("failed");
+        throw error;
+      },
+    );
+    ready.catch(() => {}); // the caller has a promise of its own
+    this.#ready = ready;
+    this.#state = "starting";
+    return ready.then(() => undefined);
+  }
+
+  async #replay(requests) {
+    for (const { answer, redo, timeout } of requests) {
+      const again = answer === "output"
+        ? this.#evaluate(redo, { timeout, isReplay: true })
+        : this.#operate(redo, answer, true);
+      await again.catch((error) => {
+        if (!(error instanceof RequestError || error instanceof EnvironmentError)) throw error;
+      });
+    }
+  }
+
+  // ---- requests ---------------------------------------------------------------------
+
+  // A worker may misbehave when it is asked something between `init` and its answer.
+  #whenReady(send) {
+    return this.#state === "starting" || this.#state === "failed" ? this.#ready.then(send) : send();
+  }
+
+  #ask(answer, type, source, env, position) {
+    const message = { type, env_id: env, source };
+    if (position !== undefined) message.position = position;
+    return this.#whenReady(() => this.#cell({ answer }, message));
+  }
+
+  async #evaluate(message, request) {
+    const phrases = [];
+    const output = await this.#cell({ ...request, answer: "output", redo: message, phrases }, message);
+    const caml_ppf = output.caml_ppf === "" ? phrases.map((phrase) => phrase.caml_ppf).join("") : output.caml_ppf;
+    return { ...output, caml_ppf, phrases };
+  }
+
+  #cell(request, message) {
+    const cell = this.#nextCell++;
+    return this.#post({ ...request, cell }, { ...message, cell_id: cell });
+  }
+
+  #operate(message, answer, isReplay = false) {
+    const redo = message.type === "list_envs" ? undefined : message;
+    return this.#post({ answer, env: message.env_id, redo, isReplay }, message);
+  }
+
+  #post(request, message) {
+    if (this.#dead) return Promise.reject(this.#dead);
+    return new Promise((resolve, reject) => {
+      const limit = request.timeout || this.#timeout;
+      Object.assign(request, { resolve, reject });
+      if (limit <= LONGEST_TIMER) {
+        // Stays in the list: its answer, when it comes, is not that of another.
+        const late = () => reject(new TimeoutError(`${message.type === "init" ? "Initialisation" : "Request"} timeout`, limit));
+        request.timer = setTimeout(late, limit);
+      }
+      this.#pending.push(request);
+      this.#worker.postMessage(JSON.stringify(message));
+    });
+  }
+
+  #fail(error) {
+    for (const request of this.#pending.splice(0)) {
+      clearTimeout(request.timer);
+      request.reject(error);
+    }
+  }
+
+  // The first request in the list that `is` the one, taken out of it.
+  #take(is) {
+    const at = this.#pending.findIndex(is);
+    if (at < 0) return undefined;
+    const [request] = this.#pending.splice(at, 1);
+    clearTimeout(request.timer);
+    return request;
+  }
+
+  // ---- answers ------------------------------------------------------------------------
+
+  #receive(data) {
+    const message = understood(data);
+    this.#isHeard = true;
+    switch (message?.type) {
+      case "ready":
+        return this.#take((r) => r.answer === "ready")?.resolve();
+      case "init_error":
+        return this.#refuse(message);
+      case "output_at":
+      case "stream":
+        return this.#report(message);
+      case "output":
+      case "completions":
+      case "types":
+      case "errors":
+        return this.#finish(message, (r) => r.cell === message.cell_id && r.answer === message.type);
+      case "eval_error":
+        return this.#take((r) => r.cell === message.cell_id)?.reject(new RequestError(message.message));
+      case "env_created":
+      case "env_destroyed":
+        return this.#finish(message, (r) => r.answer === message.type && r.env === message.env_id);
+      case "envs":
+        return this.#finish(message, (r) => r.answer === "envs");
+      default:
+        console.warn("message of an unknown type from the worker", data);
+    }
+  }
+
+  #finish(message, is) {
+    const request = this.#take(is);
+    if (request?.redo && !request.isReplay) this.#done.push(request);
+    request?.resolve(message);
+  }
+
+  // `init_error` is also what a worker says of environments, and of what it does not understand.
+  #refuse({ message, env_id }) {
+    const isOfEnvironment = (r) => r.answer.startsWith("env");
+    const named = (r) => isOfEnvironment(r) && r.env === env_id;
+    const init = env_id === undefined && this.#take((r) => r.answer === "ready");
+    if (init) return init.reject(new InitError(message));
+    const request = this.#take(env_id === undefined ? isOfEnvironment : named);
+    request?.reject(new EnvironmentError(message, request.env));
+  }
+
+  // What an evaluation says before it ends.
+  #report(message) {
+    const request = this.#pending.find((r) => r.cell === message.cell_id);
+    if (request?.isReplay && message.type === "stream") return;
+    if (message.type === "stream") {
+      request?.onStream?.(message);
+      return this.#onStream?.(message);
+    }
+    if (request) {
+      const { code } = request.redo;
+      message.loc = fromByteOffset(code.endsWith(";;") ? code : `${code};;`, message.loc);
+      request.phrases.push(message);
+      if (request.isReplay) return;
+    }
+    request?.onOutputAt?.(message);
+    this.#onOutputAt?.(message);
+  }
+}
