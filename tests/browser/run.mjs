@@ -4,12 +4,16 @@
 //   SITE_URL=http://127.0.0.1:8080/ INDEX=u/<hash>/findlib_index.json node run.mjs
 //
 // The first part talks to the worker through a client written from the
-// protocol description (client.mjs), not through the page's own; the second uses
-// the page. Further settings: CHROMIUM (default /usr/bin/chromium), SKIP (a comma
-// list of libraries that this universe does not hold).
+// protocol description (client.mjs), not through the page's own; then comes the
+// shipped client library (client-*.mjs), and the page. Further settings: CHROMIUM
+// (default /usr/bin/chromium), SKIP (a comma list of libraries that this universe
+// does not hold).
 
 import assert from "node:assert/strict";
 import { launch, locate, openPage } from "./client.mjs";
+import { checkGuide } from "./client-guide.mjs";
+import { checkLibrary } from "./client-library.mjs";
+import { checkNode } from "./client-node.mjs";
 
 const site = new URL(process.argv[2] ?? process.env.SITE_URL ?? "http://127.0.0.1:8080/");
 const indexPath = process.argv[3] ?? process.env.INDEX;
@@ -303,6 +307,13 @@ await check("the worker finds its place without being told, and takes an absolut
 
 await check("nothing failed behind the scenes", async () => assert.deepEqual(pageErrors, []));
 await page.close();
+
+// ---- the client library ------------------------------------------------------
+
+const shipped = { check, context, site, indexUrl, workerUrl };
+await checkLibrary(shipped);
+await checkNode(shipped);
+await checkGuide(shipped);
 
 // ---- part two: the page ----------------------------------------------------
 

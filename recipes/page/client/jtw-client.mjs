@@ -13,6 +13,7 @@ import {
 import { fromByteLocation, fromByteOffset, toByteOffset } from "./positions.mjs";
 
 export * from "./errors.mjs";
+export { mimeUrl } from "./mime.mjs";
 export { fromByteOffset, toByteOffset };
 
 const STDLIB = "lib/ocaml/dynamic_cmis.json";
@@ -62,6 +63,7 @@ export class OcamlWorker {
   #initTimeout;
   #onOutputAt;
   #onStream;
+  #onMessage;
   #worker;
   #isHeard; // the worker has said something: its script was loaded
   #nextCell = 1;
@@ -76,11 +78,12 @@ export class OcamlWorker {
    * Starts a worker; `init` makes it usable.
    * @param {string} workerUrl address of worker.js (another origin is allowed)
    */
-  constructor(workerUrl, { timeout, initTimeout, onOutputAt, onStream } = {}) {
+  constructor(workerUrl, { timeout, initTimeout, onOutputAt, onStream, onMessage } = {}) {
     this.#timeout = timeout || PATIENCE;
     this.#initTimeout = initTimeout || this.#timeout;
     this.#onOutputAt = onOutputAt;
     this.#onStream = onStream;
+    this.#onMessage = onMessage ?? ((message) => console.warn("message of an unknown type from the worker", message));
     this.#url = absolute(workerUrl);
     this.#boot();
   }
@@ -277,7 +280,8 @@ export class OcamlWorker {
   async #replay(requests) {
     for (const { answer, redo, timeout } of requests) {
       const again = answer === "output"
-        ? this.#evaluate(redo, { timeout, isReplay: true })
+        // it may have ended after its own time
+        ? this.#evaluate(redo, { timeout: Math.max(timeout ?? 0, this.#timeout), isReplay: true })
         : this.#operate(redo, answer, true);
       await again.catch((error) => {
         if (!(error instanceof RequestError || error instanceof EnvironmentError)) throw error;
@@ -372,7 +376,7 @@ export class OcamlWorker {
       case "envs":
         return this.#finish(message, (r) => r.answer === "envs");
       default:
-        console.warn("message of an unknown type from the worker", data);
+        this.#onMessage(message ?? data);
     }
   }
 
