@@ -1,6 +1,6 @@
 // The toplevel page: one transcript, one input, the packages of one universe.
 
-import { InterruptedError, OcamlWorker } from "./client/jtw-client.mjs";
+import { InterruptedError, OcamlWorker, mimeUrl } from "./client/jtw-client.mjs";
 
 const $ = (id) => document.getElementById(id);
 const [statusLine, transcript, input, runButton, stopButton, completions, packages, filter, noMatch] = [
@@ -153,6 +153,16 @@ function addValue(text) {
   scrollToEnd();
 }
 
+// A picture, or the text of anything else: nothing that user code made is markup here.
+function addRich(value) {
+  if (!value.mime_type.startsWith("image/")) return addBlock("printed", value.mime_type, value.data);
+  const picture = element("img", "picture");
+  picture.alt = `Output of the type ${value.mime_type}`;
+  picture.src = mimeUrl(value);
+  current.append(picture);
+  scrollToEnd();
+}
+
 // What a program prints while it runs. The answer repeats all of it.
 function addPrinted({ stdout, stderr }) {
   for (const [kind, text] of [["printed", stdout], ["stderr", stderr]]) {
@@ -185,7 +195,10 @@ async function run() {
   const entry = current;
   try {
     const { stdout, stderr } = await worker.eval(code, {
-      onOutputAt: ({ caml_ppf }) => addValue(caml_ppf),
+      onOutputAt: ({ caml_ppf, mime_vals }) => {
+        addValue(caml_ppf);
+        mime_vals.forEach(addRich);
+      },
       onStream: addPrinted,
     });
     for (const block of entry.querySelectorAll(".live")) block.remove();

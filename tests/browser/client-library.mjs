@@ -316,21 +316,24 @@ export async function checkLibrary({ check, context, site, indexUrl, workerUrl }
     assert.deepEqual([r.late.name, r.next.name], ["TimeoutError", "TimeoutError"]);
   });
 
-  await named("streamed output and news go to callbacks, and what is no JSON nowhere", async () => {
+  await named("each kind of message has its callback, and what is no JSON harms nothing", async () => {
     const r = await page.evaluate(async (address) => {
       const [mine, all, news] = [[], [], []];
-      const one = new lib.OcamlWorker(address, { onStream: (m) => all.push(m), onMessage: (m) => news.push(m) });
+      const listen = (list) => ({ onStream: (m) => list.push(m), onProgress: (m) => list.push(m) });
+      const one = new lib.OcamlWorker(address, { ...listen(all), onMessage: (m) => news.push(m) });
       await one.init({});
-      const { caml_ppf } = await one.eval("x", { onStream: (m) => mine.push(m) });
+      const answer = await one.eval("é + x", listen(mine));
       one.terminate();
-      return { mine, all, news, caml_ppf };
+      return { mine, all, news, answer };
     }, stub("stream"));
     assert.deepEqual(r.mine, [
       { type: "stream", cell_id: 1, stdout: "a\n" }, { type: "stream", cell_id: 1, stderr: "b" },
+      { type: "progress", cell_id: 1, library: "l", done: 1, total: 2 },
     ]);
     assert.deepEqual(r.all, r.mine);
     assert.deepEqual(r.news, [{ type: "news", about: 1 }, "{not json"]);
-    assert.equal(r.caml_ppf, "whole");
+    const { loc_start, loc_end } = r.answer.errors[0].loc;
+    assert.deepEqual([r.answer.caml_ppf, loc_start.pos_cnum, loc_end.pos_cnum], ["whole", 1, 4]);
   });
 
   await named("an error outside the toplevel rejects what is pending and ends nothing", async () => {

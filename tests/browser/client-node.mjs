@@ -1,6 +1,7 @@
 // The client library in Node: what needs no worker, and a worker in a thread.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 
 const library = new URL("../../recipes/page/client/node.mjs", import.meta.url);
 
@@ -51,6 +52,18 @@ export async function checkNode({ check, indexUrl, workerUrl }) {
       assert.ok(error instanceof lib.OcamlWorkerError && error instanceof Error);
       assert.deepEqual([error.name, error.message], [name, "why"]);
     }
+  });
+
+  await named("the types name all that the library has, and nothing else", () => {
+    const types = readFileSync(new URL("jtw-client.d.mts", library), "utf8");
+    const declared = [...types.matchAll(/^export (?:class|function) (\w+)/gm)].map((m) => m[1]);
+    assert.deepEqual(declared.sort(), Object.keys(lib).sort());
+    const [, body] = types.match(/^export class OcamlWorker \{\n([^]*?)^\}/m);
+    const methods = [...body.matchAll(/^ {2}(static )?(\w+)[<(]/gm)].map((m) => `${m[1] ?? ""}${m[2]}`);
+    const own = Object.getPrototypeOf(lib.OcamlWorker);
+    const statics = Object.getOwnPropertyNames(own).filter((name) => typeof own[name] === "function" && name !== "prototype");
+    const expected = [...Object.getOwnPropertyNames(own.prototype), ...statics.map((name) => `static ${name}`)];
+    assert.deepEqual(methods.sort(), expected.sort());
   });
 
   await named("a worker in a thread evaluates, requires and completes", async () => {

@@ -22,10 +22,15 @@ onmessage = ({ data }) => {
   if (behaviour === "stream") {
     say({ type: "stream", cell_id, stdout: "a\\n" });
     say({ type: "stream", cell_id, stderr: "b" });
+    say({ type: "progress", cell_id, library: "l", done: 1, total: 2 });
     say({ type: "news", about: cell_id });
   }
   if (behaviour === "stream") postMessage("{not json");
-  say({ type: "output", cell_id, stdout: "", stderr: "", caml_ppf: "whole", mime_vals: [] });
+  const end = { type: "output", cell_id, stdout: "", stderr: "", caml_ppf: "whole", mime_vals: [] };
+  // The source is "é" and three bytes more.
+  const [loc_start, loc_end] = [2, 5].map((pos_cnum) => ({ pos_cnum, pos_lnum: 1, pos_bol: 0 }));
+  if (behaviour === "stream") end.errors = [{ kind: "error", loc: { loc_start, loc_end }, main: "m", sub: [], source: "typer" }];
+  say(end);
 };
 `;
 

@@ -37,6 +37,15 @@ export interface Stream {
   stderr?: string;
 }
 
+/** A library is about to be loaded, the `done`th of `total`; without a cell during `init`. */
+export interface Progress {
+  type: "progress";
+  cell_id?: number;
+  library: string;
+  done: number;
+  total: number;
+}
+
 /** The end of an evaluation. Errors in the code are on `stderr`. */
 export interface Output {
   type: "output";
@@ -48,6 +57,8 @@ export interface Output {
   mime_vals: MimeValue[];
   /** The answers one by one. */
   phrases: OutputAt[];
+  /** Errors and warnings of the code with their places, if the worker tells them. */
+  errors?: ErrorEntry[];
 }
 
 export type CompletionKind =
@@ -101,6 +112,8 @@ export interface Callbacks {
   onOutputAt?: (message: OutputAt) => void;
   /** While a program prints. */
   onStream?: (message: Stream) => void;
+  /** While libraries are loaded. */
+  onProgress?: (message: Progress) => void;
 }
 
 export interface Options extends Callbacks {

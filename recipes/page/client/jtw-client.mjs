@@ -10,6 +10,7 @@
 import {
   CrashError, EnvironmentError, InitError, InterruptedError, LoadError, RequestError, TerminatedError, TimeoutError,
 } from "./errors.mjs";
+import { LONGEST_TIMER, absolute, fetchIndex, indexIn, workerAddress } from "./locate.mjs";
 import { fromByteLocation, fromByteOffset, toByteOffset } from "./positions.mjs";
 
 export * from "./errors.mjs";
@@ -18,33 +19,14 @@ export { fromByteOffset, toByteOffset };
 
 const STDLIB = "lib/ocaml/dynamic_cmis.json";
 const PATIENCE = 30000;
-const LONGEST_TIMER = 2 ** 31 - 1; // what is longer would be taken for 1 ms
+// What comes before the answer of an evaluation, and which callback hears of it.
+const REPORTS = { output_at: "onOutputAt", stream: "onStream", progress: "onProgress" };
 
-function absolute(url) {
-  try {
-    return new URL(url, globalThis.location?.href);
-  } catch (cause) {
-    throw new LoadError(`${url} is not an address`, String(url), { cause });
-  }
-}
+// The worker adds what ends the last phrase.
+const asEvaluated = (code) => (code.endsWith(";;") ? code : `${code};;`);
 
-// Where a site's list of universes, universe.json, says that an index is.
-function indexIn(list, url, name) {
-  const universes = Array.isArray(list.universes) ? list.universes : [list];
-  const chosen = name === undefined ? universes[0] : universes.find((one) => one.name === name);
-  if (typeof chosen?.index === "string") return new URL(chosen.index, url);
-  throw new LoadError(name === undefined ? `${url} names no universe` : `${url} names no universe ${name}`, url.href);
-}
-
-function workerAddress(index, indexUrl, baseOutputUrl) {
-  const compiler = index?.compiler;
-  if (!compiler) throw new LoadError(`The index ${indexUrl} names no compiler`, indexUrl.href);
-  if (baseOutputUrl === undefined && typeof compiler.worker_url === "string") {
-    return new URL(compiler.worker_url, indexUrl).href;
-  }
-  const root = absolute(baseOutputUrl ?? new URL("../../", indexUrl)).href.replace(/\/$/, "");
-  return `${root}/compiler/${compiler.version}/${compiler.content_hash}/worker.js`;
-}
+const inUnitsOf = (source, entries) =>
+  entries.map((entry) => ({ ...entry, loc: fromByteLocation(source, entry.loc) }));
 
 // A program in the worker can post what it likes.
 function understood(data) {
@@ -61,9 +43,7 @@ export class OcamlWorker {
   #url;
   #timeout;
   #initTimeout;
-  #onOutputAt;
-  #onStream;
-  #onMessage;
+  #callbacks;
   #worker;
   #isHeard; // the worker has said something: its script was loaded
   #nextCell = 1;
@@ -78,12 +58,10 @@ export class OcamlWorker {
    * Starts a worker; `init` makes it usable.
    * @param {string} workerUrl address of worker.js (another origin is allowed)
    */
-  constructor(workerUrl, { timeout, initTimeout, onOutputAt, onStream, onMessage } = {}) {
+  constructor(workerUrl, { timeout, initTimeout, ...callbacks } = {}) {
     this.#timeout = timeout || PATIENCE;
     this.#initTimeout = initTimeout || this.#timeout;
-    this.#onOutputAt = onOutputAt;
-    this.#onStream = onStream;
-    this.#onMessage = onMessage ?? ((message) => console.warn("message of an unknown type from the worker", message));
+    this.#callbacks = callbacks;
     this.#url = absolute(workerUrl);
     this.#boot();
   }
@@ -118,21 +96,8 @@ export class OcamlWorker {
   }
 
   /** The JSON value at `url`. A subclass may have another way to it. */
-  static async fetchJson(url, timeout) {
-    let response;
-    try {
-      response = await fetch(url, timeout > LONGEST_TIMER ? {} : { signal: AbortSignal.timeout(timeout) });
-    } catch (cause) {
-      const problem = cause.name === "TimeoutError" ? "did not come in time" : "could not be reached";
-      throw new LoadError(`The index ${url} ${problem}`, url.href, { cause });
-    }
-    const { ok, status } = response;
-    if (!ok) throw new LoadError(`The index ${url} could not be loaded: HTTP status ${status}`, url.href, { status });
-    try {
-      return await response.json();
-    } catch (cause) {
-      throw new LoadError(`The index ${url} is not JSON`, url.href, { status, cause });
-    }
+  static fetchJson(url, timeout) {
+    return fetchIndex(url, timeout);
   }
 
   /**
@@ -170,9 +135,9 @@ export class OcamlWorker {
 
   /** Evaluates all phrases of `code`. Errors in them are in the answer's `stderr`. */
   eval(code, where = "default") {
-    const { env = "default", timeout, onOutputAt, onStream } = typeof where === "string" ? { env: where } : (where ?? {});
+    const { env = "default", timeout, ...callbacks } = typeof where === "string" ? { env: where } : (where ?? {});
     const message = { type: "eval", env_id: env, code: String(code) };
-    return this.#whenReady(() => this.#evaluate(message, { timeout, onOutputAt, onStream }));
+    return this.#whenReady(() => this.#evaluate(message, { timeout, callbacks }));
   }
 
   /** What can stand at `position`, and which part of `source` it replaces. */
@@ -186,13 +151,13 @@ export class OcamlWorker {
   /** Types of the expressions around `position`, the innermost first. */
   async typeAt(source, position, env = "default") {
     const answer = await this.#ask("types", "type_at", source, env, toByteOffset(source, position));
-    return { ...answer, types: answer.types.map((t) => ({ ...t, loc: fromByteLocation(source, t.loc) })) };
+    return { ...answer, types: inUnitsOf(source, answer.types) };
   }
 
   /** Errors and warnings of `source`, which is not run. */
   async errors(source, env = "default") {
     const answer = await this.#ask("errors", "errors", source, env);
-    return { ...answer, errors: answer.errors.map((e) => ({ ...e, loc: fromByteLocation(source, e.loc) })) };
+    return { ...answer, errors: inUnitsOf(source, answer.errors) };
   }
 
   /** Makes an environment; one that is there is emptied. */
@@ -306,7 +271,9 @@ export class OcamlWorker {
     const phrases = [];
     const output = await this.#cell({ ...request, answer: "output", redo: message, phrases }, message);
     const caml_ppf = output.caml_ppf === "" ? phrases.map((phrase) => phrase.caml_ppf).join("") : output.caml_ppf;
-    return { ...output, caml_ppf, phrases };
+    const answer = { ...output, caml_ppf, phrases };
+    if (output.errors) answer.errors = inUnitsOf(asEvaluated(message.code), output.errors);
+    return answer;
   }
 
   #cell(request, message) {
@@ -362,6 +329,7 @@ export class OcamlWorker {
         return this.#refuse(message);
       case "output_at":
       case "stream":
+      case "progress":
         return this.#report(message);
       case "output":
       case "completions":
@@ -376,7 +344,7 @@ export class OcamlWorker {
       case "envs":
         return this.#finish(message, (r) => r.answer === "envs");
       default:
-        this.#onMessage(message ?? data);
+        return this.#tell(message ?? data);
     }
   }
 
@@ -396,21 +364,21 @@ export class OcamlWorker {
     request?.reject(new EnvironmentError(message, request.env));
   }
 
-  // What an evaluation says before it ends.
+  // What is said before an evaluation ends. Replays are silent.
   #report(message) {
-    const request = this.#pending.find((r) => r.cell === message.cell_id);
-    if (request?.isReplay && message.type === "stream") return;
-    if (message.type === "stream") {
-      request?.onStream?.(message);
-      return this.#onStream?.(message);
-    }
-    if (request) {
-      const { code } = request.redo;
-      message.loc = fromByteOffset(code.endsWith(";;") ? code : `${code};;`, message.loc);
+    const request = this.#pending.find((r) => r.cell !== undefined && r.cell === message.cell_id);
+    if (request && message.type === "output_at") {
+      message.loc = fromByteOffset(asEvaluated(request.redo.code), message.loc);
       request.phrases.push(message);
-      if (request.isReplay) return;
     }
-    request?.onOutputAt?.(message);
-    this.#onOutputAt?.(message);
+    if (request?.isReplay) return;
+    const callback = REPORTS[message.type];
+    request?.callbacks[callback]?.(message);
+    this.#callbacks[callback]?.(message);
+  }
+
+  #tell(message) {
+    if (this.#callbacks.onMessage) this.#callbacks.onMessage(message);
+    else console.warn("message of an unknown type from the worker", message);
   }
 }

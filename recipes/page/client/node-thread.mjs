@@ -29,7 +29,7 @@ function startRequests() {
   const signal = new Int32Array(new SharedArrayBuffer(4));
   const { port1, port2 } = new MessageChannel();
   const thread = new Worker(new URL(import.meta.url), {
-    workerData: { requests: { port: port2, signal } }, transferList: [port2],
+    workerData: { requests: { port: port2, signal } }, transferList: [port2], execArgv: [],
   });
   thread.unref();
   return { port: port1, signal };

@@ -25,7 +25,10 @@ export class OcamlWorker extends BrowserWorker {
   }
 
   static startWorker(url) {
-    const thread = new Worker(new URL("node-thread.mjs", import.meta.url), { workerData: { script: url.href } });
+    // Without the options of this process: with --input-type, no thread starts from a file.
+    const thread = new Worker(new URL("node-thread.mjs", import.meta.url), {
+      workerData: { script: url.href }, execArgv: [],
+    });
     const worker = {
       onmessage: null,
       onerror: null,
