@@ -395,12 +395,30 @@ await check("page: completion counts what comes before it rightly", async () => 
   await input.fill("");
 });
 
-await check("page: a program that does not end can be stopped", async () => {
+const endless = async () => {
   await input.fill("while true do () done;;");
   await input.press("Enter");
   await repl.locator("#stop").click();
-  await repl.waitForFunction(() => document.body.dataset.state === "ready", null, { timeout: 60000 });
-  await type("3 * 4;;", "- : int = 12");
+};
+const ready = () => repl.waitForFunction(() => document.body.dataset.state === "ready", null, { timeout: 60000 });
+const note = repl.locator("#transcript .note").last();
+
+await check("page: a program that does not end can be stopped, and what was defined is there again", async () => {
+  await type("let kept = 12;;", "val kept : int = 12");
+  await endless();
+  await ready();
+  stop(await note.innerText(), "is there again");
+  await type("kept;;", "- : int = 12");
+});
+
+await check("page: stopped once more while definitions are made again, it starts afresh", async () => {
+  await type("let t = Sys.time () in while Sys.time () -. t < 3. do () done;;", "- : unit = ()");
+  await endless();
+  await repl.locator("#stop").click();
+  await ready();
+  stop(await note.innerText(), "starts afresh");
+  await type("kept;;", "Unbound value kept");
+  assert.equal(await repl.locator("#stop").isVisible(), false);
 });
 
 await check("page: an index that is not there gives a readable error", async () => {
