@@ -116,6 +116,9 @@ async function start() {
     const found = await OcamlWorker.fromIndex(indexUrl, baseUrl, {
       timeout: Infinity, // a program may run for as long as the user lets it
       initTimeout: 120000,
+      onProgress: ({ library, done, total }) => {
+        statusLine.textContent = `Loading ${library} (${done + 1} of ${total})…`;
+      },
     });
     worker = found.worker;
     showPackages(found.index);

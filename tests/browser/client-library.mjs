@@ -1,10 +1,10 @@
 // The shipped client library in Chromium, from a page of another origin than the site's.
 
 import assert from "node:assert/strict";
+import { contains } from "./client.mjs";
 import { otherOrigin, openElsewhere } from "./client-origin.mjs";
 
 const ENDLESS = "while true do () done;;";
-const contains = (text, part) => assert.ok(text.includes(part), `${JSON.stringify(part)} not in ${JSON.stringify(text)}`);
 
 export async function checkLibrary({ check, context, site, indexUrl, workerUrl }) {
   const origin = await otherOrigin();

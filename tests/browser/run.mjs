@@ -5,15 +5,16 @@
 //
 // The first part talks to the worker through a client written from the
 // protocol description (client.mjs), not through the page's own; then comes the
-// shipped client library (client-*.mjs), and the page. Further settings: CHROMIUM
+// shipped client library (client-*.mjs), and the page (page.mjs). Settings: CHROMIUM
 // (default /usr/bin/chromium), SKIP (a comma list of libraries that this universe
 // does not hold).
 
 import assert from "node:assert/strict";
-import { launch, locate, openPage } from "./client.mjs";
+import { contains as stop, launch, locate, openPage } from "./client.mjs";
 import { checkGuide } from "./client-guide.mjs";
 import { checkLibrary } from "./client-library.mjs";
 import { checkNode } from "./client-node.mjs";
+import { checkPage } from "./page.mjs";
 
 const site = new URL(process.argv[2] ?? process.env.SITE_URL ?? "http://127.0.0.1:8080/");
 const indexPath = process.argv[3] ?? process.env.INDEX;
@@ -64,7 +65,6 @@ const operate = (message, answers, client = "main") =>
     ([c, m, answers]) => window[c].send(m, (a) => answers.includes(a.type)),
     [client, message, answers],
   );
-const stop = (text, part) => assert.ok(text.includes(part), `${JSON.stringify(part)} not in ${JSON.stringify(text)}`);
 
 await check("an eval before init is refused, not lost", async () => {
   const answer = await page.evaluate(async (url) => {
@@ -308,152 +308,13 @@ await check("the worker finds its place without being told, and takes an absolut
 await check("nothing failed behind the scenes", async () => assert.deepEqual(pageErrors, []));
 await page.close();
 
-// ---- the client library ------------------------------------------------------
+// ---- the client library, and the page -----------------------------------------
 
 const shipped = { check, context, site, indexUrl, workerUrl };
 await checkLibrary(shipped);
 await checkNode(shipped);
 await checkGuide(shipped);
-
-// ---- part two: the page ----------------------------------------------------
-
-const repl = await context.newPage();
-const consoleErrors = [];
-repl.on("pageerror", (e) => consoleErrors.push(String(e)));
-repl.on("console", (m) => {
-  if (m.type() === "error") consoleErrors.push(m.text());
-});
-await repl.setViewportSize({ width: 1100, height: 760 });
-
-const input = repl.locator("#input");
-const lastEntry = repl.locator("#transcript .entry").last();
-async function type(code, expected) {
-  await input.fill(code);
-  await input.press("Enter");
-  await repl.waitForFunction(() => document.body.dataset.state === "ready", null, { timeout: 60000 });
-  const text = await lastEntry.innerText();
-  stop(text, expected);
-}
-
-await check("page: becomes ready and lists the universe's packages", async () => {
-  await repl.goto(new URL(`./?index=${encodeURIComponent(indexUrl.pathname)}`, site).href);
-  await repl.waitForFunction(() => document.body.dataset.state !== "loading", null, { timeout: 60000 });
-  assert.equal(await repl.evaluate(() => document.body.dataset.state), "ready");
-  assert.ok((await repl.locator("#packages button").count()) > 0);
-});
-
-await check("page: without ?index= it finds universe.json", async () => {
-  await repl.goto(site.href);
-  await repl.waitForFunction(() => document.body.dataset.state !== "loading", null, { timeout: 60000 });
-  assert.equal(await repl.evaluate(() => document.body.dataset.state), "ready");
-});
-
-await check("page: evaluates what is typed", async () => type("1 + 2;;", "- : int = 3"));
-
-await check("page: Enter without ;; starts a new line", async () => {
-  await input.fill("let square x =");
-  await input.press("Enter");
-  await input.pressSequentially("x * x;;");
-  await input.press("Enter");
-  await repl.waitForFunction(() => document.body.dataset.state === "ready");
-  stop(await lastEntry.innerText(), "val square : int -> int = <fun>");
-});
-
-await check("page: a type error is marked as one", async () => {
-  await type('square "x";;', "^^^");
-  assert.equal(await lastEntry.locator(".error").count(), 1);
-});
-
-await check("page: a package is required by a click", async () => {
-  await repl.locator("#packages button", { hasText: /^fmt$/ }).click();
-  await repl.keyboard.press("Enter");
-  await repl.waitForFunction(() => document.body.dataset.state === "ready");
-  await type('Fmt.str "%a" Fmt.(list ~sep:(any " + ") int) [1; 2; 3];;', '"1 + 2 + 3"');
-}, ["fmt"]);
-
-await check("page: history", async () => {
-  await input.press("ArrowUp");
-  assert.ok((await input.inputValue()).length > 0);
-  await input.press("ArrowDown");
-  assert.equal(await input.inputValue(), "");
-});
-
-await check("page: completion with Tab", async () => {
-  await input.fill("List.conc");
-  await input.press("Tab");
-  await repl.locator("#completions [role=option]").first().waitFor();
-  await input.press("Enter");
-  stop(await input.inputValue(), "List.concat");
-  await input.fill("");
-});
-
-await check("page: completion counts what comes before it rightly", async () => {
-  await input.fill('"😀é" ^ String.escap');
-  await input.press("Tab");
-  await repl.waitForFunction(() => document.getElementById("input").value.endsWith("escaped"));
-  assert.equal(await input.inputValue(), '"😀é" ^ String.escaped');
-  await input.fill("");
-});
-
-const endless = async () => {
-  await input.fill("while true do () done;;");
-  await input.press("Enter");
-  await repl.locator("#stop").click();
-};
-const ready = () => repl.waitForFunction(() => document.body.dataset.state === "ready", null, { timeout: 60000 });
-const note = repl.locator("#transcript .note").last();
-
-await check("page: a program that does not end can be stopped, and what was defined is there again", async () => {
-  await type("let kept = 12;;", "val kept : int = 12");
-  await endless();
-  await ready();
-  stop(await note.innerText(), "is there again");
-  await type("kept;;", "- : int = 12");
-});
-
-await check("page: stopped once more while definitions are made again, it starts afresh", async () => {
-  await type("let t = Sys.time () in while Sys.time () -. t < 3. do () done;;", "- : unit = ()");
-  await endless();
-  await repl.locator("#stop").click();
-  await ready();
-  stop(await note.innerText(), "starts afresh");
-  await type("kept;;", "Unbound value kept");
-  assert.equal(await repl.locator("#stop").isVisible(), false);
-});
-
-await check("page: an index that is not there gives a readable error", async () => {
-  const lost = await context.newPage();
-  await lost.goto(new URL("./?index=/no/such/findlib_index.json", site).href);
-  await lost.waitForFunction(() => document.body.dataset.state === "failed", null, { timeout: 60000 });
-  stop(await lost.locator(".problem").innerText(), "/no/such/findlib_index.json");
-  await lost.close();
-});
-
-await check("page: without the mouse", async () => {
-  await input.focus();
-  await input.fill("abc");
-  await input.press("Escape");
-  await input.press("Tab");
-  assert.notEqual(await repl.evaluate(() => document.activeElement.id), "input");
-  await input.fill("");
-});
-
-await check("page: no errors in the console", async () => assert.deepEqual(consoleErrors, []));
-
-// A session worth looking at: the book's picture.
-if (screenshot) {
-  await repl.goto(site.href);
-  await repl.waitForFunction(() => document.body.dataset.state === "ready", null, { timeout: 60000 });
-  const session = [
-    ["let primes = [2; 3; 5; 7; 11];;", "int list"],
-    ["List.map (fun p -> p * p) primes |> List.fold_left (+) 0;;", "208"],
-    ['1 + "two";;', "^^^"],
-    ...(skip.has("fmt") ? [] : [['#require "fmt";;', ""], ['Fmt.str "%a" Fmt.(list ~sep:(any " · ") int) primes;;', "11"]]),
-    ...(skip.has("zarith") ? [] : [['#require "zarith";;', ""], ["Z.(to_string (fac 30));;", "265252859812191058636308480000000"]]),
-  ];
-  for (const [code, expected] of session) await type(code, expected);
-  await repl.screenshot({ path: screenshot });
-}
+await checkPage({ ...shipped, skip, screenshot });
 await browser.close();
 
 console.log(`\n${passed} passed, ${failed} failed`);

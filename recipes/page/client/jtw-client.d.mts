@@ -37,7 +37,7 @@ export interface Stream {
   stderr?: string;
 }
 
-/** A library is about to be loaded, the `done`th of `total`; without a cell during `init`. */
+/** `library` is loaded next, after `done` of `total` libraries; without a cell during `init`. */
 export interface Progress {
   type: "progress";
   cell_id?: number;
