@@ -66,6 +66,30 @@ export async function checkNode({ check, indexUrl, workerUrl }) {
     assert.deepEqual(methods.sort(), expected.sort());
   });
 
+  await named("a worker that dies fails what is asked of it, until an interrupt starts another", async () => {
+    let started = 0;
+    class Mortal extends lib.OcamlWorker {
+      static startWorker() {
+        const isFirst = started++ === 0;
+        const worker = {
+          postMessage(text) {
+            const { type, cell_id } = JSON.parse(text);
+            if (type === "init") worker.onmessage({ data: { type: "ready" } });
+            else if (isFirst) worker.onerror({ message: "no memory", isFatal: true });
+            else worker.onmessage({ data: { type: "output", cell_id, caml_ppf: "here" } });
+          },
+          terminate() {},
+        };
+        return worker;
+      }
+    }
+    const mortal = new Mortal("http://example.org/worker.js");
+    await mortal.init({});
+    for (const _ of [1, 2]) await assert.rejects(mortal.eval("x"), { name: "CrashError", message: "no memory" });
+    await mortal.interrupt();
+    assert.equal((await mortal.eval("x")).caml_ppf, "here");
+  });
+
   await named("a worker in a thread evaluates, requires and completes", async () => {
     const ocaml = await lib.OcamlWorker.create(indexUrl.href, { timeout: 60000 });
     assert.equal((await ocaml.eval("List.map succ [1; 2];;")).caml_ppf, "- : int list = [2; 3]");

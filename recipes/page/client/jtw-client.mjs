@@ -51,7 +51,7 @@ export class OcamlWorker {
   #state = "fresh"; // then "starting", and "ready" or "failed"
   #ready = null;
   #initMessage = null;
-  #done = []; // the requests that make a new worker be where this one is
+  #done = []; // what of requests makes a new worker be where this one is
   #dead = null; // why no request can be answered
 
   /**
@@ -68,12 +68,17 @@ export class OcamlWorker {
 
   /** Makes a client from a universe's index, or from a site's universe.json, and initialises it. */
   static async create(url, { requires = [], universe, baseOutputUrl, ...options } = {}) {
-    const address = absolute(url);
-    const found = await this.fetchJson(address, options.initTimeout || options.timeout || PATIENCE);
-    const indexUrl = typeof found?.index === "string" ? indexIn(found, address, universe) : address;
-    const { worker, stdlib_dcs, findlib_index } = await this.fromIndex(indexUrl.href, baseOutputUrl, options);
+    const patience = options.initTimeout || options.timeout || PATIENCE;
+    let address = absolute(url);
+    let index = await this.fetchJson(address, patience);
+    if (typeof index?.index === "string") {
+      address = indexIn(index, address, universe);
+      index = await this.fetchJson(address, patience);
+    }
+    const worker = new this(workerAddress(index, address, baseOutputUrl), options);
+    worker.index = index;
     try {
-      await worker.init({ findlib_requires: requires, stdlib_dcs, findlib_index });
+      await worker.init({ findlib_requires: requires, stdlib_dcs: STDLIB, findlib_index: address.href });
     } catch (error) {
       worker.terminate();
       throw error;
@@ -208,10 +213,13 @@ export class OcamlWorker {
     worker.onerror = (event) => {
       event.preventDefault?.();
       if (worker !== this.#worker) return;
-      if (this.#isHeard) return this.#fail(new CrashError(event.message || "The worker failed"));
       const why = event.message ? `: ${event.message}` : "";
-      this.#dead = new LoadError(`The worker could not be started from ${this.#url}${why}`, this.#url.href);
-      this.#fail(this.#dead);
+      const error = this.#isHeard
+        ? new CrashError(event.message || "The worker failed")
+        : new LoadError(`The worker could not be started from ${this.#url}${why}`, this.#url.href);
+      // A browser's worker survives what its program throws; without its script there is nothing to survive.
+      if (!this.#isHeard || event.isFatal) this.#dead = error;
+      this.#fail(error);
     };
   }
 
@@ -350,7 +358,10 @@ export class OcamlWorker {
 
   #finish(message, is) {
     const request = this.#take(is);
-    if (request?.redo && !request.isReplay) this.#done.push(request);
+    if (request?.redo && !request.isReplay) {
+      const { answer, redo, timeout } = request;
+      this.#done.push({ answer, redo, timeout });
+    }
     request?.resolve(message);
   }
 

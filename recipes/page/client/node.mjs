@@ -39,7 +39,7 @@ export class OcamlWorker extends BrowserWorker {
       if (failure === undefined) worker.onmessage?.({ data });
       else worker.onerror?.({ message: failure });
     });
-    thread.on("error", (error) => worker.onerror?.({ message: error.message }));
+    thread.on("error", (error) => worker.onerror?.({ message: error.message, isFatal: true }));
     return worker;
   }
 }

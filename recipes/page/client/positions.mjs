@@ -12,6 +12,20 @@ function sizes(text, index) {
   return code < 0x10000 ? [1, 3] : [2, 4];
 }
 
+// How far whole characters go while both counts of what they take are within.
+function walk(text, areWithin) {
+  let [index, offset] = [0, 0];
+  while (index < text.length) {
+    const [units, bytes] = sizes(text, index);
+    if (!areWithin(index + units, offset + bytes)) break;
+    index += units;
+    offset += bytes;
+  }
+  return { index, offset };
+}
+
+const nearest = (position, end) => Math.max(0, Math.min(position, end));
+
 /**
  * The number of bytes before `index`. An index inside a surrogate pair counts as
  * the one before the pair, one outside the text as the nearer end.
@@ -19,15 +33,7 @@ function sizes(text, index) {
  * @param {number} index in units of UTF-16
  */
 export function toByteOffset(text, index) {
-  if (isAscii(text)) return Math.max(0, Math.min(index, text.length));
-  let [at, offset] = [0, 0];
-  while (at < text.length) {
-    const [units, bytes] = sizes(text, at);
-    if (at + units > index) break;
-    at += units;
-    offset += bytes;
-  }
-  return offset;
+  return isAscii(text) ? nearest(index, text.length) : walk(text, (units) => units <= index).offset;
 }
 
 /**
@@ -37,15 +43,7 @@ export function toByteOffset(text, index) {
  * @param {number} offset in bytes of UTF-8
  */
 export function fromByteOffset(text, offset) {
-  if (isAscii(text)) return Math.max(0, Math.min(offset, text.length));
-  let [at, passed] = [0, 0];
-  while (at < text.length) {
-    const [units, bytes] = sizes(text, at);
-    if (passed + bytes > offset) break;
-    at += units;
-    passed += bytes;
-  }
-  return at;
+  return isAscii(text) ? nearest(offset, text.length) : walk(text, (_, bytes) => bytes <= offset).index;
 }
 
 /** A location of the worker's, in units of UTF-16 of `source`. */
