@@ -102,12 +102,17 @@ let module_type found mty () =
   Printtyp.wrap_printing_env ~error:false found.env (fun () ->
       shorten (Format.asprintf "%a" Printtyp.modtype mty))
 
+(* Stdlib__List is what the compiler calls Stdlib.List. *)
+let rec dotted name =
+  match String.index_opt name '_' with
+  | Some i when i > 0 && i + 2 < String.length name && name.[i + 1] = '_' ->
+      String.sub name 0 i ^ "." ^ dotted (String.sub name (i + 2) (String.length name - i - 2))
+  | _ -> name
+
 (* Interfaces of whole units are not printed, nor fetched for it. *)
 let describe_module found path (d : Types.module_declaration) () =
   match (path, d.md_type) with
-  | _, Mty_alias p ->
-      Printtyp.wrap_printing_env ~error:false found.env (fun () ->
-          Format.asprintf "= %a" Printtyp.path p)
+  | _, Mty_alias p -> "= " ^ dotted (Path.name p)
   | Path.Pident id, _ when Ident.persistent id -> ""
   | _, mty -> module_type found mty ()
 

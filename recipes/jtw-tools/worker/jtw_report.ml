@@ -71,18 +71,33 @@ let sort diagnostics =
   |> List.stable_sort (fun a b ->
          compare a.loc.Location.loc_start.pos_cnum b.loc.Location.loc_start.pos_cnum)
 
-(* The calls that led to [exn], where JavaScript knows them: for its own errors,
-   and for all exceptions once a program has said [Printexc.record_backtrace true]. *)
+(* "at f (eval at … worker.js:1:2), <anonymous>:3:4)" is line 3 of what was made of
+   a phrase; other frames are of libraries, or of the worker itself. *)
+let frame line =
+  let rec find part i =
+    if i + String.length part > String.length line then None
+    else if String.sub line i (String.length part) = part then Some i
+    else find part (i + 1)
+  in
+  match (find " (" 0, find "<anonymous>:" 0, find "/worker.js" 0) with
+  | Some name, Some place, _ ->
+      Some
+        (Printf.sprintf "%s (phrase:%s" (String.sub line 0 name)
+           (String.sub line (place + 12) (String.length line - place - 12)))
+  | _, _, Some _ -> None
+  | _ -> Some line
+
+(* The calls that led to [exn], where JavaScript knows them, as it does for
+   errors of its own. *)
 let backtrace exn =
-  match Js_error.of_exn exn with
+  match Option.bind (Js_error.of_exn exn) Js_error.stack with
   | None -> None
-  | Some error -> (
-      match Js_error.stack error with
-      | None -> None
-      | Some stack ->
-          let frames =
-            String.split_on_char '\n' stack |> List.map String.trim
-            |> List.filter (fun l -> String.starts_with ~prefix:"at " l)
-            |> List.filteri (fun i _ -> i < 8)
-          in
-          if frames = [] then None else Some (String.concat "\n" frames))
+  | Some stack ->
+      let frames =
+        String.split_on_char '\n' stack |> List.map String.trim
+        |> List.filter (String.starts_with ~prefix:"at ")
+        |> List.filter_map frame
+        |> List.filteri (fun i _ -> i < 8)
+      in
+      if frames = [] then None
+      else Some (String.concat "\n  " ("Called in JavaScript:" :: frames))

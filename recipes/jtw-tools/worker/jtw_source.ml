@@ -117,21 +117,18 @@ let with_hole before =
       let closed = String.concat " " (closers tokens) in
       [ before ^ hole ^ " " ^ closed; before ^ hole ^ " -> () " ^ closed ]
 
-(* The phrases of [before] that are surely finished. *)
+(* The phrases of [before] that are surely finished: up to one of the last ends of
+   lines when that parses, else up to the last ";;" that does. *)
 let complete_phrases before =
-  let until stop =
-    let found = phrases (String.sub before 0 stop) in
-    if List.exists Result.is_error found then None else Some found
+  let rec up_to_line tries stop =
+    match if tries = 0 then None else String.rindex_from_opt before stop '\n' with
+    | None | Some 0 -> List.filter Result.is_ok (phrases before)
+    | Some stop ->
+        let found = phrases (String.sub before 0 stop) in
+        if List.for_all Result.is_ok found then found
+        else up_to_line (tries - 1) (stop - 1)
   in
-  let last_line = Option.value (String.rindex_opt before '\n') ~default:0 in
-  let rec last_end i =
-    if i < 1 then 0
-    else if before.[i] = ';' && before.[i - 1] = ';' then i + 1
-    else last_end (i - 1)
-  in
-  match until last_line with
-  | Some (_ :: _ as found) -> found
-  | _ -> Option.value (until (last_end (String.length before - 1))) ~default:[]
+  up_to_line 40 (String.length before - 1)
 
 (* The function whose arguments the end of [tokens] is among: the names of its
    path. *)

@@ -87,9 +87,9 @@ export async function additions({ page, workerUrl, indexUrl, index, plain, libra
     assert.equal((await w.eval("1;;")).text, "- : int = 1");
   });
   await check("an error of JavaScript shows where it was", async () => {
-    const { text, output } = await w.eval("(Obj.magic 0 : unit -> int) () + 1;;");
+    const { text, output } = await w.eval("let wrong () = 1 + (Obj.magic 0 : unit -> int) ();; wrong ();;");
     holds(text, "Exception");
-    holds(output.stderr, "at ");
+    holds(output.stderr, "Called in JavaScript:\n  at ");
   });
 
   // ---- rich output ----
