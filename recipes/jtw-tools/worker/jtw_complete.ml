@@ -210,7 +210,7 @@ let complete env source position =
   let sign = if first > 0 then source.[first - 1] else ' ' in
   let is_number s = s <> "" && s.[0] >= '0' && s.[0] <= '9' in
   match (fst (Jtw_analyse.quietly (fun () -> Jtw_source.tokens (until first))), sign) with
-  | None, _ -> nothing
+  | None, _ | _, '`' -> nothing
   | Some _, ('~' | '?') when not (String.contains word '.') -> (
       let tokens = Jtw_source.tokens (until (first - 1)) in
       match Option.bind tokens Jtw_source.applied with

@@ -94,7 +94,9 @@ let receive channel text =
   end;
   if allowed () then send_pending ~all:false
 
+(* There is nothing to read: a program that tries comes to the end of the file. *)
 let capture () =
+  Sys_js.set_channel_filler stdin (fun () -> "");
   Sys_js.set_channel_flusher stdout (receive Stdout);
   Sys_js.set_channel_flusher stderr (receive Stderr)
 

@@ -41,6 +41,25 @@ export async function additions({ page, workerUrl, indexUrl, index, plain, libra
     const dcs = new URL("lib/ocaml/dynamic_cmis.json", workerUrl).href;
     await (await open()).ready({ stdlib_dcs: dcs, findlib_index: indexUrl.href });
   });
+  await check("init: what the server sends is damaged, or of another compiler", async () => {
+    // Answers of the server are replaced until the check is over.
+    const instead = async (pattern, answer, ...expected) => {
+      await page.context().route(pattern, (route) => route.fulfill(answer));
+      try {
+        await refused({ findlib_requires: [library] }, ...expected);
+      } finally {
+        await page.context().unroute(pattern);
+      }
+    };
+    await instead("**/stdlib.cmi", { body: "Caml1999I001" + "x".repeat(50) }, "stdlib.cmi", "interface");
+    await instead("**/stdlib.cmi", { body: "no interface" }, "stdlib.cmi", "interface");
+    await instead("**/stdlib.cmi", { status: 500 }, "Stdlib");
+    await instead("**/lib/ocaml/dynamic_cmis.json", { body: "[]" }, "standard library", "dynamic_cmis.json");
+    await instead(`**/${library}/META`, { body: "package (" }, "META is not usable");
+    await instead(`**/${library}/META`, { status: 503 }, "META", "503");
+    await instead(`**/${library}.cma.js`, { status: 404 }, `"${library}"`, `${library}.cma.js`);
+    await instead(`**/${library}/dynamic_cmis.json`, { body: "{" }, `"${library}"`, "invalid JSON");
+  });
   await check("before init, requests are answered with errors that say whose they are", async () => {
     const other = await open();
     assert.equal((await other.eval("1")).output.type, "eval_error");
@@ -85,6 +104,14 @@ export async function additions({ page, workerUrl, indexUrl, index, plain, libra
     holds((await w.eval("exit 3;;")).text, "exit 3");
     holds((await w.eval("#quit;;")).output.stderr, "not available");
     assert.equal((await w.eval("1;;")).text, "- : int = 1");
+  });
+  await check("sources too deep to be compiled, and reading from stdin, are survived", async () => {
+    const deep = `let deep = ${"(1 + ".repeat(30000)}1${")".repeat(30000)};;`;
+    const { output } = await w.eval(deep);
+    assert.equal(output.type, "output");
+    assert.ok(["errors", "eval_error"].includes((await w.ask("errors", deep)).type));
+    assert.equal((await w.eval("let id x = x in (id 1, id true);;")).text, "- : int * bool = (1, true)");
+    holds((await w.eval("read_line ();;")).text, "End_of_file");
   });
   await check("an error of JavaScript shows where it was", async () => {
     const { text, output } = await w.eval("let wrong () = 1 + (Obj.magic 0 : unit -> int) ();; wrong ();;");
@@ -184,6 +211,7 @@ export async function additions({ page, workerUrl, indexUrl, index, plain, libra
   await check("complete offers nothing within strings and comments", async () => {
     assert.deepEqual((await w.complete('"List.ma│')).names, []);
     assert.deepEqual((await w.complete("(* List.ma│")).names, []);
+    assert.deepEqual((await w.complete("let tag = `So│")).names, []);
   });
   await check("errors goes on behind a syntax error; type_at answers in an unfinished source", async () => {
     const { errors } = await w.ask("errors", "let a = (;; let b : string = 2;;");
