@@ -29,7 +29,7 @@ use crate::store::{Store, StoreError, disk};
 pub use self::watched::{Source, Watched};
 
 /// Changed when the file's form or what it stands for changes.
-const MAGIC: &[u8; WORD] = b"jtwbuild memo  3";
+const MAGIC: &[u8; WORD] = b"jtwbuild memo  4";
 
 /// A successful run.
 #[derive(Clone, Debug, PartialEq)]

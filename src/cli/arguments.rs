@@ -1,6 +1,7 @@
 //! The command line as the user types it: types for clap, nothing else.
 
 pub mod batch;
+pub mod diff;
 pub mod inspect;
 pub mod store;
 
@@ -10,7 +11,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use self::batch::{Batch, HealthCheck};
-use self::inspect::{Log, Show, WhyNot};
+use self::diff::Diff;
+use self::inspect::{Enter, Log, Show, WhyBuild, WhyDepends, WhyNot};
 use self::store::{Gc, Roots, Verify};
 
 /// Turns sets of OCaml packages into browser REPLs: a declarative, content-addressed build graph.
@@ -67,9 +69,34 @@ pub enum Verb {
     /// Say why a package cannot be had in a universe.
     #[command(after_help = "Example: jtwbuild why-not universe.toml ocaml-lsp-server")]
     WhyNot(WhyNot),
+    /// Say why nodes would be built, or, when nothing would, why the last run built some.
+    ///
+    /// Names the root causes: what differs from the nearest earlier build, and what follows from it.
+    #[command(
+        after_help = "Example: jtwbuild why-build universe.toml\n         jtwbuild why-build universe.toml build/fmt.0.9.0 --all"
+    )]
+    WhyBuild(WhyBuild),
+    /// Say by which way a node or package needs another one.
+    ///
+    /// The exit code is 1 when it does not.
+    #[command(after_help = "Example: jtwbuild why-depends universe.toml fmt ocamlfind")]
+    WhyDepends(WhyDepends),
+    /// Say what differs between two universes, locks, contents or sites.
+    ///
+    /// Versions, nodes, files with their sizes, and the types that interfaces offer. The exit code is 0
+    /// if nothing differs, and 1 if anything does.
+    #[command(after_help = "Example: jtwbuild diff old-site new-site --markdown")]
+    Diff(Diff),
     /// Show a node: its key, inputs, how it ended, and its build document.
     #[command(after_help = "Example: jtwbuild show universe.toml build/fmt.0.9.0")]
     Show(Show),
+    /// Open a shell in the sandbox of a node, where its commands run.
+    ///
+    /// Nothing of what is done there is kept.
+    #[command(
+        after_help = "Example: jtwbuild enter universe.toml build/fmt.0.9.0\n         jtwbuild enter universe.toml build/fmt.0.9.0 -- ls -la"
+    )]
+    Enter(Enter),
     /// Print the log of a node.
     #[command(after_help = "Example: jtwbuild log universe.toml build/fmt.0.9.0")]
     Log(Log),

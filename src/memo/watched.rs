@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::bytes::{Reader, Writer};
+use crate::source::git::{Commit, GitUrl, Question, Reference};
 use crate::store::tree::TreeHash;
 
 /// Timestamps of files may lag behind the clock by this much.
@@ -27,6 +28,8 @@ pub struct Watched {
     absent: Vec<PathBuf>,
     /// Small files that the run may have written itself: BLAKE3 of what they hold.
     contents: Vec<(PathBuf, [u8; 32])>,
+    /// Branches that are followed, and what they stood for. Whoever may ask their servers does.
+    pub branches: Vec<(Question, Commit)>,
     /// Sources of nodes: what becomes of them is told apart from what becomes of the rest.
     pub sources: Vec<Source>,
 }
@@ -96,6 +99,12 @@ impl Watched {
             to.text(path.as_os_str().as_bytes());
             to.0.extend(hash);
         }
+        to.number(self.branches.len());
+        for (Question { url, reference }, commit) in &self.branches {
+            to.text(url.as_str().as_bytes());
+            to.text(reference.name().unwrap_or_default().as_bytes());
+            to.text(commit.as_str().as_bytes());
+        }
         to.number(self.sources.len());
         self.sources.iter().for_each(|source| source.write(to));
     }
@@ -105,9 +114,17 @@ impl Watched {
             looks: read_looks(from)?,
             absent: from.list(read_path)?,
             contents: from.list(|from| Some((read_path(from)?, from.array()?)))?,
+            branches: from.list(read_branch)?,
             sources: from.list(Source::read)?,
         })
     }
+}
+
+fn read_branch(from: &mut Reader<'_>) -> Option<(Question, Commit)> {
+    let mut text = || std::str::from_utf8(from.text()?).ok();
+    let (url, name, commit) = (text()?, text()?, text()?);
+    let reference = if name.is_empty() { Reference::Head } else { Reference::Branch(name.to_owned()) };
+    Some((Question { url: GitUrl::new(url).ok()?, reference }, Commit::new(commit)?))
 }
 
 impl Source {
