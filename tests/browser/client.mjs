@@ -3,7 +3,12 @@
 // The client is written from the protocol description alone: JSON texts to and from a classic
 // worker. Setting: CHROMIUM (default /usr/bin/chromium).
 
+import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
+
+/** Fails unless `part` is in `text`. */
+export const contains = (text, part) =>
+  assert.ok(text.includes(part), `${JSON.stringify(part)} not in ${JSON.stringify(text)}`);
 
 export const launch = () =>
   chromium.launch({

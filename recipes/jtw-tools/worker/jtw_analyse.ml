@@ -3,64 +3,20 @@
    The source is typed in the environment it would be evaluated in, and every
    unification made on the way is undone afterwards. *)
 
-type diagnostic = {
-  kind : string;
-  source : string;
-  loc : Location.t;
-  main : string;
-  sub : string list;
-}
-
-let text doc = String.trim (Format.asprintf "%a" Format_doc.Doc.format doc)
-
-let of_report ~source (r : Location.report) =
-  let kind =
-    match r.kind with
-    | Report_error -> "error"
-    | Report_warning w -> "warning:" ^ w
-    | Report_warning_as_error w -> "warning_as_error:" ^ w
-    | Report_alert a -> "alert:" ^ a
-    | Report_alert_as_error a -> "alert_as_error:" ^ a
-  in
-  { kind; source; loc = r.main.loc; main = text r.main.txt;
-    sub = List.map (fun (m : Location.msg) -> text m.txt) r.sub }
-
-let of_exn exn =
-  let source =
-    match exn with
-    | Lexer.Error _ -> "lexer"
-    | Syntaxerr.Error _ -> "parser"
-    | Env.Error _ | Persistent_env.Error _ | Cmi_format.Error _ -> "env"
-    | _ -> "typer"
-  in
-  match Location.error_of_exn exn with
-  | Some (`Ok report) -> of_report ~source report
-  | Some `Already_displayed | None ->
-      { kind = "error"; source = "unknown"; loc = Location.none;
-        main = Jtw_eval.describe exn; sub = [] }
-
 (* Runs [f] collecting warnings, leaving no trace in the type checker. *)
 let quietly f =
   let collected = ref [] in
-  let collect report =
-    Option.iter (fun r -> collected := of_report ~source:"warning" r :: !collected) report;
-    None
-  in
-  let warnings = !Location.warning_reporter and alerts = !Location.alert_reporter in
   let snapshot = Btype.snapshot () in
   let saved = Cmt_format.get_saved_types () in
-  Location.warning_reporter := (fun loc w -> collect (warnings loc w));
-  Location.alert_reporter := (fun loc a -> collect (alerts loc a));
   Fun.protect
-    (fun () -> let v = f () in (v, List.rev !collected))
+    (fun () ->
+      let hear d = collected := d :: !collected in
+      let v = Jtw_report.listening ~silently:true hear f in
+      (v, List.rev !collected))
     ~finally:(fun () ->
-      Location.warning_reporter := warnings;
-      Location.alert_reporter := alerts;
       Cmt_format.set_saved_types saved;
       Warnings.reset_fatal ();
       Btype.backtrack snapshot)
-
-let parse source = Parse.use_file (Jtw_eval.lexbuf_of source)
 
 let type_items env items =
   Typecore.reset_delayed_checks ();
@@ -76,55 +32,61 @@ let binds_nothing (items : Parsetree.structure) =
     items
 
 let errors (env : Jtw_envs.t) source =
-  let check () =
-    match parse source with
-    | exception exn -> [ of_exn exn ]
-    | phrases ->
-        let rec go env = function
-          | [] -> []
-          | Parsetree.Ptop_dir _ :: rest -> go env rest
-          | Parsetree.Ptop_def items :: rest -> (
-              match type_items env items with
-              | _, env -> go env rest
-              | exception exn ->
-                  of_exn exn :: (if binds_nothing items then go env rest else []))
-        in
-        go env.typing phrases
+  let rec check env = function
+    | [] -> []
+    | Error exn :: rest -> Jtw_report.of_exn exn :: check env rest
+    | Ok (Parsetree.Ptop_dir _) :: rest -> check env rest
+    | Ok (Parsetree.Ptop_def items) :: rest -> (
+        match type_items env items with
+        | _, env -> check env rest
+        | exception exn ->
+            Jtw_report.of_exn exn :: (if binds_nothing items then check env rest else []))
   in
-  let failures, warnings = quietly check in
-  List.filter (fun d -> d.loc.Location.loc_start.pos_lnum > 0) (failures @ warnings)
-  |> List.stable_sort (fun a b ->
-         compare a.loc.Location.loc_start.pos_cnum b.loc.Location.loc_start.pos_cnum)
+  let failures, warnings =
+    quietly (fun () -> check env.typing (Jtw_source.phrases source))
+  in
+  (* the end of the last phrase may be one that is not written *)
+  let inside (p : Lexing.position) =
+    { p with pos_cnum = min p.pos_cnum (String.length source) }
+  in
+  List.map
+    (fun (d : Jtw_report.diagnostic) ->
+      { d with
+        loc = { d.loc with loc_start = inside d.loc.loc_start; loc_end = inside d.loc.loc_end } })
+    (Jtw_report.sort (failures @ warnings))
 
-(* The typing environment after as much of [source] as can be typed, passed to
-   [f]: what completion in the middle of a cell can see. *)
-let after (env : Jtw_envs.t) source f =
+(* The typing environment in the middle of a source, after its first part
+   [before], passed to [f]: with the names that are bound there only, when the
+   source is well enough for that. *)
+let within (env : Jtw_envs.t) before f =
+  (* an unbound name stands where the user is: the error says what was bound *)
+  let at_hole (loc : Location.t) = loc.loc_start.pos_cnum >= String.length before in
+  let rec go typing = function
+    | [] -> None
+    | (Error _ | Ok (Parsetree.Ptop_dir _)) :: rest -> go typing rest
+    | Ok (Parsetree.Ptop_def items) :: rest -> (
+        match type_items typing items with
+        | _, typing -> go typing rest
+        | exception Env.Error (Lookup_error (loc, local, _)) when at_hole loc -> Some local
+        | exception _ -> go typing rest)
+  in
+  let after () =
+    List.fold_left
+      (fun typing phrase ->
+        match phrase with
+        | Ok (Parsetree.Ptop_def items) -> (
+            match type_items typing items with _, typing -> typing | exception _ -> typing)
+        | _ -> typing)
+      env.typing
+      (Jtw_source.complete_phrases before)
+  in
   let run () =
-    let phrases =
-      let until stop = match parse (String.sub source 0 stop) with
-        | phrases -> Some phrases
-        | exception _ -> None
-      in
-      let last_line = Option.value (String.rindex_opt source '\n') ~default:0 in
-      let rec last_end i =
-        if i < 1 then 0
-        else if source.[i] = ';' && source.[i - 1] = ';' then i + 1
-        else last_end (i - 1)
-      in
-      match until last_line with
-      | Some (_ :: _ as phrases) -> phrases
-      | _ -> Option.value (until (last_end (String.length source - 1))) ~default:[]
+    let local =
+      List.find_map
+        (fun source -> go env.typing (Jtw_source.phrases source))
+        (Jtw_source.with_hole before)
     in
-    let typing =
-      List.fold_left
-        (fun env (phrase : Parsetree.toplevel_phrase) ->
-          match phrase with
-          | Ptop_dir _ -> env
-          | Ptop_def items -> (
-              match type_items env items with _, env -> env | exception _ -> env))
-        env.typing phrases
-    in
-    f typing
+    f (match local with Some typing -> typing | None -> after ())
   in
   fst (quietly run)
 
@@ -166,11 +128,10 @@ let types_at (env : Jtw_envs.t) source position =
     | _ -> ()
   in
   let run () =
-    let phrases = try parse source with _ -> [] in
     let rec go env = function
       | [] -> ()
-      | Parsetree.Ptop_dir _ :: rest -> go env rest
-      | Parsetree.Ptop_def items :: rest -> (
+      | (Error _ | Ok (Parsetree.Ptop_dir _)) :: rest -> go env rest
+      | Ok (Parsetree.Ptop_def items) :: rest -> (
           Cmt_format.set_saved_types [];
           match type_items env items with
           | str, env -> iterator.structure iterator str; go env rest
@@ -179,7 +140,7 @@ let types_at (env : Jtw_envs.t) source position =
               List.iter part (Cmt_format.get_saved_types ());
               go env rest)
     in
-    go env.typing phrases;
+    go env.typing (Jtw_source.phrases_so_far source);
     let size t = t.at.Location.loc_end.pos_cnum - t.at.loc_start.pos_cnum in
     List.stable_sort (fun a b -> compare (size a) (size b)) !found
   in

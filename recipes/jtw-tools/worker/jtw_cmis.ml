@@ -64,7 +64,7 @@ let add set =
 
 (* Every unit that a user can name, for completion. *)
 let known_modules () =
-  List.sort_uniq compare (List.concat_map (fun s -> s.modules) !sets)
+  List.sort_uniq compare ("Mime_printer" :: List.concat_map (fun s -> s.modules) !sets)
 
 let may_hold unit_name set =
   let file = String.uncapitalize_ascii unit_name in
@@ -81,6 +81,9 @@ let read url bytes =
     ~finally:(fun () -> Sys.remove name)
     (fun () -> Cmi_format.read_cmi name)
 
+(* The interface of the unit for rich output is a file inside worker.js. *)
+let built_in = "/static/mime_printer.cmi"
+
 let find unit_name =
   let file = String.uncapitalize_ascii unit_name ^ ".cmi" in
   let rec try_places = function
@@ -91,7 +94,8 @@ let find unit_name =
         | Ok bytes -> Some (url, read url bytes)
         | Error _ -> try_places rest)
   in
-  if Hashtbl.mem absent unit_name then None
+  if unit_name = "Mime_printer" then Some (built_in, Cmi_format.read_cmi built_in)
+  else if Hashtbl.mem absent unit_name then None
   else
     let rec go = function
       | [] -> Hashtbl.replace absent unit_name (); None

@@ -8,11 +8,17 @@ open Js_of_ocaml
 let send json = Worker.post_message (Js.string (Jtw_json.to_string json))
 
 let reason = function
-  | Jtw_libs.Error e | Failure e | Invalid_argument e | Jtw_protocol.Malformed e -> e
+  | Jtw_index.Error e | Failure e | Invalid_argument e | Jtw_protocol.Malformed e -> e
   | Stack_overflow -> "stack overflow"
-  | exn -> Jtw_eval.describe exn
+  | exn -> Jtw_report.describe exn
 
 let set_up = ref false
+
+(* The client is told of each library that a request loads. *)
+let progress about =
+  Jtw_libs.on_progress :=
+    fun library finished total ->
+      send (Jtw_protocol.progress ?about library ~finished ~total)
 
 let initialize ~requires ~stdlib_dcs ~index =
   if not !set_up then begin
@@ -22,20 +28,27 @@ let initialize ~requires ~stdlib_dcs ~index =
     | Error e -> failwith ("the standard library is not available: " ^ e));
     Jtw_envs.initialize ();
     ignore (Jtw_envs.create "default" : Jtw_envs.t);
-    Jtw_eval.directives ();
+    Jtw_directives.install ();
     set_up := true
   end;
-  Jtw_libs.load_index (Jtw_net.from_base index);
-  List.iter Jtw_libs.require requires;
+  Jtw_index.load (Jtw_net.from_base index);
+  progress None;
+  Jtw_libs.require requires;
   List.iter Jtw_net.log (Jtw_libs.take_notices ())
 
-let environment id =
-  if not !set_up then failwith "the worker is not initialised: send \"init\" first";
-  Jtw_envs.find id
+let initialized () =
+  if not !set_up then failwith "the worker is not initialised: send \"init\" first"
+
+let environment (about : Jtw_protocol.about) =
+  initialized ();
+  Jtw_envs.find about.env
 
 let answer (request : Jtw_protocol.request) =
-  let for_cell cell f =
-    send (match f () with v -> v | exception exn -> Jtw_protocol.eval_error ~cell (reason exn))
+  let for_cell about f =
+    send (match f () with v -> v | exception exn -> Jtw_protocol.eval_error about (reason exn))
+  in
+  let inside (about : Jtw_protocol.about) position =
+    Jtw_positions.incoming about.units about.source position
   in
   match request with
   | Init { requires; stdlib_dcs; index } ->
@@ -43,29 +56,27 @@ let answer (request : Jtw_protocol.request) =
         (match initialize ~requires ~stdlib_dcs ~index with
         | () -> Jtw_protocol.ready
         | exception exn -> Jtw_protocol.init_error (reason exn))
-  | Eval { cell; env; code } ->
-      for_cell cell (fun () ->
-          let on_phrase ~loc caml_ppf =
-            send (Jtw_protocol.output_at ~cell ~loc ~caml_ppf)
-          in
-          let stdout, stderr = Jtw_eval.run (environment env) code ~on_phrase in
-          Jtw_protocol.output ~cell ~stdout ~stderr)
-  | Complete { cell; env; source; position } ->
-      for_cell cell (fun () ->
-          Jtw_protocol.completions ~cell
-            (Jtw_complete.complete (environment env) source position))
-  | Type_at { cell; env; source; position } ->
-      for_cell cell (fun () ->
-          Jtw_protocol.types ~cell (Jtw_analyse.types_at (environment env) source position))
-  | Errors { cell; env; source } ->
-      for_cell cell (fun () ->
-          Jtw_protocol.errors ~cell (Jtw_analyse.errors (environment env) source))
+  | Eval about ->
+      for_cell about (fun () ->
+          progress (Some about);
+          let on_output channel text = send (Jtw_protocol.stream about channel text) in
+          let on_phrase ~loc text mime = send (Jtw_protocol.output_at about ~loc text mime) in
+          Jtw_protocol.output about
+            (Jtw_eval.run (environment about) about.source ~on_output ~on_phrase))
+  | Complete (about, position) ->
+      for_cell about (fun () ->
+          Jtw_protocol.completions about
+            (Jtw_complete.complete (environment about) about.source (inside about position)))
+  | Type_at (about, position) ->
+      for_cell about (fun () ->
+          Jtw_protocol.types about
+            (Jtw_analyse.types_at (environment about) about.source (inside about position)))
+  | Errors about ->
+      for_cell about (fun () ->
+          Jtw_protocol.errors about (Jtw_analyse.errors (environment about) about.source))
   | Create_env env ->
       send
-        (match
-           if not !set_up then failwith "the worker is not initialised: send \"init\" first";
-           Jtw_envs.create env
-         with
+        (match initialized (); Jtw_envs.create env with
         | (_ : Jtw_envs.t) -> Jtw_protocol.env_created env
         | exception exn -> Jtw_protocol.init_error ~env (reason exn))
   | Destroy_env env ->
@@ -86,7 +97,8 @@ let on_message data =
 let () =
   Clflags.color := Some Misc.Color.Never;
   Location.report_printer := (fun () -> Location.batch_mode_printer);
-  Jtw_eval.capture ();
-  Jtw_eval.survive_exit ();
+  Jtw_output.capture ();
+  Jtw_eval.explain_exceptions ();
+  Jtw_directives.survive_exit ();
   Jtw_cmis.install_hook ();
   Worker.set_onmessage on_message
