@@ -39,6 +39,7 @@ let errors (env : Jtw_envs.t) source =
     | Ok (Parsetree.Ptop_def items) :: rest -> (
         match type_items env items with
         | _, env -> check env rest
+        | exception exn when Jtw_report.is_overflow exn -> raise Stack_overflow
         | exception exn ->
             Jtw_report.of_exn exn :: (if binds_nothing items then check env rest else []))
   in

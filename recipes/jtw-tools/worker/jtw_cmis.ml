@@ -73,37 +73,64 @@ let may_hold unit_name set =
        (fun p -> String.starts_with ~prefix:(String.uncapitalize_ascii p) file)
        set.prefixes
 
+(* The checker's own errors name the file: the user should see where it is from. *)
 let read url bytes =
   let name = "/jtw-cmi/" ^ Filename.basename url in
   if Sys.file_exists name then Sys.remove name;
   Js_of_ocaml.Sys_js.create_file ~name ~content:bytes;
   Fun.protect
+    (fun () ->
+      try Cmi_format.read_cmi name
+      with Cmi_format.Error e ->
+        raise
+          (Cmi_format.Error
+             (match e with
+             | Not_an_interface _ -> Not_an_interface url
+             | Wrong_version_interface (_, version) -> Wrong_version_interface (url, version)
+             | Corrupted_interface _ -> Corrupted_interface url)))
     ~finally:(fun () -> Sys.remove name)
-    (fun () -> Cmi_format.read_cmi name)
+
+(* What could not be fetched since this was last asked for. *)
+let failures : string list ref = ref []
+
+let take_failures () =
+  let l = List.rev !failures in
+  failures := [];
+  l
 
 (* The interface of the unit for rich output is a file inside worker.js. *)
 let built_in = "/static/mime_printer.cmi"
 
+(* A unit that is nowhere is not asked for again; what the server should have but
+   did not give is told. *)
 let find unit_name =
   let file = String.uncapitalize_ascii unit_name ^ ".cmi" in
-  let rec try_places = function
+  let failed = ref [] in
+  let rec try_places set = function
     | [] -> None
     | place :: rest -> (
         let url = place ^ file in
         match Jtw_net.get url with
         | Ok bytes -> Some (url, read url bytes)
-        | Error _ -> try_places rest)
+        | Error e ->
+            if List.mem unit_name set.modules || e <> Jtw_net.not_found then
+              failed := Printf.sprintf "cannot load %s: %s" url e :: !failed;
+            try_places set rest)
+  in
+  let rec go = function
+    | [] ->
+        if !failed = [] then Hashtbl.replace absent unit_name ();
+        List.iter
+          (fun f -> if not (List.mem f !failures) then failures := f :: !failures)
+          (List.rev !failed);
+        None
+    | set :: rest when may_hold unit_name set -> (
+        match try_places set set.places with None -> go rest | found -> found)
+    | _ :: rest -> go rest
   in
   if unit_name = "Mime_printer" then Some (built_in, Cmi_format.read_cmi built_in)
   else if Hashtbl.mem absent unit_name then None
-  else
-    let rec go = function
-      | [] -> Hashtbl.replace absent unit_name (); None
-      | set :: rest when may_hold unit_name set -> (
-          match try_places set.places with None -> go rest | found -> found)
-      | _ :: rest -> go rest
-    in
-    go !sets
+  else go !sets
 
 (* Must run before the typing environment is initialised. *)
 let install_hook () =

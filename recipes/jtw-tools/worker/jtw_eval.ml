@@ -46,6 +46,12 @@ let explain_exceptions () =
   let print = !Toploop.print_out_phrase in
   Toploop.print_out_phrase :=
     fun ppf phrase ->
+      let phrase =
+        match phrase with
+        | Outcometree.Ophr_exception (exn, value) when Jtw_report.is_overflow exn ->
+            Outcometree.Ophr_exception (Stack_overflow, value)
+        | phrase -> phrase
+      in
       print ppf phrase;
       match phrase with
       | Outcometree.Ophr_exception (Failure text, _)
@@ -77,16 +83,21 @@ let execute answer ppf (phrase : Parsetree.toplevel_phrase) =
 let run env code ~on_output ~on_phrase =
   let code = ended code in
   Jtw_output.start on_output;
+  ignore (Jtw_cmis.take_failures () : string list);
   ignore (Mime_printer.get () : Mime_printer.t list);
   let diagnostics = ref [] in
   let hear d = diagnostics := d :: !diagnostics in
   let answer = Buffer.create 256 in
   let ppf = Format.formatter_of_buffer answer in
   let lexbuf = lexbuf_of code in
+  let notices () =
+    List.iter Jtw_output.note (Jtw_libs.take_notices () @ Jtw_cmis.take_failures ())
+  in
   let problem exn =
     Jtw_output.flush ();
     hear (Jtw_report.of_exn exn);
-    Jtw_output.note (Jtw_report.describe exn)
+    Jtw_output.note (Jtw_report.describe exn);
+    notices ()
   in
   let rec phrases () =
     let start = lexbuf.Lexing.lex_curr_p.pos_cnum in
@@ -102,7 +113,7 @@ let run env code ~on_output ~on_phrase =
         (match execute answer ppf phrase with
         | (_ : bool) ->
             Format.pp_print_flush ppf ();
-            List.iter Jtw_output.note (Jtw_libs.take_notices ());
+            notices ();
             Jtw_output.flush ();
             let text = String.trim (Buffer.contents answer) in
             Buffer.clear answer;

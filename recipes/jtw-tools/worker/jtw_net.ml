@@ -34,9 +34,14 @@ let from_base url =
   let b = if String.ends_with ~suffix:"/" b then b else b ^ "/" in
   resolve ~against:b url
 
+let http_status = Printf.sprintf "HTTP status %d"
+let not_found = http_status 404
+
+let server_trouble = "the server could not be reached"
+
 (* One synchronous GET: bytes, or why there are none. Only 200 is success.
    (No ppx here, hence the untyped method calls.) *)
-let get url =
+let get_once url =
   let js s = Js.Unsafe.inject (Js.string s) in
   match
     let xhr = XmlHttpRequest.create () in
@@ -50,10 +55,18 @@ let get url =
         Js.Unsafe.get xhr (Js.string "response")
       in
       Ok (Typed_array.String.of_arrayBuffer response)
-    else Error (Printf.sprintf "HTTP status %d" status)
+    else Error (http_status status)
   with
   | r -> r
-  | exception _ -> Error "the server could not be reached"
+  | exception _ -> Error server_trouble
+
+(* A server in trouble is asked twice: the type checker remembers for good that an
+   interface was not there. *)
+let get url =
+  match get_once url with
+  | Error e when e = server_trouble || String.starts_with ~prefix:(http_status 5) e ->
+      get_once url
+  | answer -> answer
 
 (* Runs another script in this worker. *)
 let import_script url =

@@ -10,12 +10,28 @@ type diagnostic = {
   sub : string list;
 }
 
+(* Where [part] is in [text], from [i] on. *)
+let rec find ?(from = 0) part text =
+  if from + String.length part > String.length text then None
+  else if String.sub text from (String.length part) = part then Some from
+  else find ~from:(from + 1) part text
+
+(* A stack that is full may overflow again while js_of_ocaml looks at the error. *)
+let is_overflow = function
+  | Stack_overflow -> true
+  | exn -> (
+      match Js_error.of_exn exn with
+      | None -> false
+      | Some e ->
+          let message = String.lowercase_ascii (Js_error.message e) in
+          find "maximum call stack" message <> None)
+
 (* An exception as the compiler would show it, with an excerpt of the source. *)
 let describe exn =
   let b = Buffer.create 200 in
   let ppf = Format.formatter_of_buffer b in
   (match exn with
-  | Stack_overflow ->
+  | exn when is_overflow exn ->
       Format.fprintf ppf "Stack overflow: the browser's stack is smaller than a native program's."
   | exn -> (
       match Location.report_exception ppf exn with
@@ -51,6 +67,12 @@ let of_exn exn =
   | Some `Already_displayed | None ->
       { kind = "error"; source = "unknown"; loc = Location.none; main = describe exn; sub = [] }
 
+(* Why something failed that is not about a source: no place, no excerpt. *)
+let reason exn =
+  match Location.error_of_exn exn with
+  | Some (`Ok { main; _ }) when main.loc = Location.none -> text main.txt
+  | _ -> describe exn
+
 (* Runs [f]; each warning and alert goes to [hear], and is printed too unless
    [silently]. *)
 let listening ~silently hear f =
@@ -74,12 +96,8 @@ let sort diagnostics =
 (* "at f (eval at … worker.js:1:2), <anonymous>:3:4)" is line 3 of what was made of
    a phrase; other frames are of libraries, or of the worker itself. *)
 let frame line =
-  let rec find part i =
-    if i + String.length part > String.length line then None
-    else if String.sub line i (String.length part) = part then Some i
-    else find part (i + 1)
-  in
-  match (find " (" 0, find "<anonymous>:" 0, find "/worker.js" 0) with
+  let find part = find part line in
+  match (find " (", find "<anonymous>:", find "/worker.js") with
   | Some name, Some place, _ ->
       Some
         (Printf.sprintf "%s (phrase:%s" (String.sub line 0 name)

@@ -9,8 +9,9 @@ let send json = Worker.post_message (Js.string (Jtw_json.to_string json))
 
 let reason = function
   | Jtw_index.Error e | Failure e | Invalid_argument e | Jtw_protocol.Malformed e -> e
-  | Stack_overflow -> "stack overflow"
-  | exn -> Jtw_report.describe exn
+  | exn when Jtw_report.is_overflow exn ->
+      "stack overflow: the source is nested too deeply for a browser"
+  | exn -> Jtw_report.reason exn
 
 let set_up = ref false
 
@@ -22,10 +23,14 @@ let progress about =
 
 let initialize ~requires ~stdlib_dcs ~index =
   if not !set_up then begin
-    let url = Jtw_net.from_base stdlib_dcs in
-    (match Jtw_cmis.describe url with
+    let unavailable e = failwith ("the standard library is not available: " ^ e) in
+    (match Jtw_cmis.describe (Jtw_net.from_base stdlib_dcs) with
     | Ok { set; _ } -> Jtw_cmis.add set
-    | Error e -> failwith ("the standard library is not available: " ^ e));
+    | Error e -> unavailable e);
+    (match Jtw_cmis.find "Stdlib" with
+    | Some _ -> ()
+    | None -> unavailable (String.concat "; " (Jtw_cmis.take_failures ()))
+    | exception exn -> unavailable (Jtw_report.reason exn));
     Jtw_envs.initialize ();
     ignore (Jtw_envs.create "default" : Jtw_envs.t);
     Jtw_directives.install ();

@@ -51,14 +51,29 @@ export async function additions({ page, workerUrl, indexUrl, index, plain, libra
         await page.context().unroute(pattern);
       }
     };
-    await instead("**/stdlib.cmi", { body: "Caml1999I001" + "x".repeat(50) }, "stdlib.cmi", "interface");
-    await instead("**/stdlib.cmi", { body: "no interface" }, "stdlib.cmi", "interface");
-    await instead("**/stdlib.cmi", { status: 500 }, "Stdlib");
+    const broken = "the standard library is not available: ";
+    await instead("**/stdlib.cmi", { body: "Caml1999I001" + "x".repeat(50) }, broken, "/stdlib.cmi", "version of OCaml");
+    await instead("**/stdlib.cmi", { body: "no interface" }, broken, "/stdlib.cmi", "interface");
+    await instead("**/stdlib.cmi", { status: 500 }, broken, "/stdlib.cmi: HTTP status 500");
+    await instead("**/stdlib.cmi", { status: 404 }, broken, "/stdlib.cmi: HTTP status 404");
     await instead("**/lib/ocaml/dynamic_cmis.json", { body: "[]" }, "standard library", "dynamic_cmis.json");
     await instead(`**/${library}/META`, { body: "package (" }, "META is not usable");
     await instead(`**/${library}/META`, { status: 503 }, "META", "503");
     await instead(`**/${library}.cma.js`, { status: 404 }, `"${library}"`, `${library}.cma.js`);
     await instead(`**/${library}/dynamic_cmis.json`, { body: "{" }, `"${library}"`, "invalid JSON");
+  });
+  await check("an interface that the server does not give is asked for twice, and told", async () => {
+    const pattern = "**/stdlib__Queue.cmi";
+    for (const [failures, expected] of [[1, ""], [2, "stdlib__Queue.cmi: the server could not be reached"]]) {
+      const other = await (await open()).ready(plain);
+      let asked = 0;
+      await page.context().route(pattern, (route) => (++asked <= failures ? route.abort() : route.continue()));
+      const { output } = await other.eval("Queue.create;;");
+      await page.context().unroute(pattern);
+      if (expected === "") assert.equal(output.stderr, "");
+      else holds(output.stderr, expected);
+      await other.close();
+    }
   });
   await check("before init, requests are answered with errors that say whose they are", async () => {
     const other = await open();
@@ -107,9 +122,10 @@ export async function additions({ page, workerUrl, indexUrl, index, plain, libra
   });
   await check("sources too deep to be compiled, and reading from stdin, are survived", async () => {
     const deep = `let deep = ${"(1 + ".repeat(30000)}1${")".repeat(30000)};;`;
-    const { output } = await w.eval(deep);
-    assert.equal(output.type, "output");
-    assert.ok(["errors", "eval_error"].includes((await w.ask("errors", deep)).type));
+    holds((await w.eval(deep)).output.stderr, "Stack overflow");
+    const answer = await w.ask("errors", deep);
+    assert.equal(answer.type, "eval_error");
+    holds(answer.message, "nested too deeply");
     assert.equal((await w.eval("let id x = x in (id 1, id true);;")).text, "- : int * bool = (1, true)");
     holds((await w.eval("read_line ();;")).text, "End_of_file");
   });
