@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
 use self::report::Report;
-use super::arguments::batch::{Batch, BatchOptions, HealthCheck};
+use super::arguments::batch::{Batch, BatchOptions, HealthCheck, WorkerOptions};
 use super::arguments::{Global, Realise, UniverseArguments};
 use super::load::open_store;
 use super::realise::{Command, memo_place, start_sandbox, whole_way};
@@ -30,6 +30,7 @@ const SYSTEM: (&str, &str) = ("5.4.1", "ocaml-system.5.4.1");
 pub(super) fn batch(global: &Global, verb: &Batch) -> Result<ExitCode, Trouble> {
     let question = Question {
         options: &verb.options,
+        worker: &verb.worker,
         packages: read_packages(&verb.packages)?,
         has_site: verb.with_jtw,
         output: verb.jtw_output.as_deref(),
@@ -39,12 +40,19 @@ pub(super) fn batch(global: &Global, verb: &Batch) -> Result<ExitCode, Trouble> 
 
 /// `jtwbuild health-check`
 pub(super) fn health_check(global: &Global, verb: &HealthCheck) -> Result<ExitCode, Trouble> {
-    let packages = read_packages(&verb.package)?;
-    run(global, &Question { options: &verb.options, packages, has_site: verb.with_jtw, output: None })
+    let question = Question {
+        options: &verb.options,
+        worker: &verb.worker,
+        packages: read_packages(&verb.package)?,
+        has_site: verb.with_jtw,
+        output: None,
+    };
+    run(global, &question)
 }
 
 struct Question<'a> {
     options: &'a BatchOptions,
+    worker: &'a WorkerOptions,
     packages: Vec<String>,
     /// Whether browser artifacts are made.
     has_site: bool,
@@ -109,7 +117,6 @@ impl Question<'_> {
             Some(version) if version == SYSTEM.0 => SYSTEM.1,
             _ => &options.ocaml_version,
         };
-        let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
         let mut text = String::from("# Written by `jtwbuild batch`.\nname = \"batch\"\nsolve = \"each\"\n");
         // Writing to a string cannot fail.
         let _ = writeln!(text, "compiler = {}\nsite = {}", quoted(compiler), self.has_site);
@@ -122,6 +129,12 @@ impl Question<'_> {
         let mirrors: Vec<String> = mirrors.collect();
         if !mirrors.is_empty() {
             let _ = writeln!(text, "archive-mirrors = [{}]", mirrors.join(", "));
+        }
+        let worker = self.worker;
+        if let Some(url) = &worker.repo {
+            let _ = writeln!(text, "\n[tools]\ngit = {}", quoted(url));
+            let _ = writeln!(text, "branch = {}", quoted(&worker.branch));
+            let _ = writeln!(text, "layout = {}", quoted(&worker.layout));
         }
         let places = options.opam_repository.iter().flat_map(|places| places.split(','));
         let mut count = 0;
@@ -136,6 +149,11 @@ impl Question<'_> {
         }
         Ok(text)
     }
+}
+
+/// Any text as a string of a TOML file.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
 }
 
 /// A path as seen from anywhere; a URL as it is.
@@ -189,4 +207,22 @@ fn checked(from: &str, packages: Vec<String>) -> Result<Vec<String>, Trouble> {
         })?;
     }
     Ok(packages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn any_text_is_one_string_of_the_written_file() {
+        let every: String = (0..0x300).filter_map(char::from_u32).collect();
+        let texts =
+            ["", "'", "\"", "'''", "\"\"\"", "\\", "a\\", "\n", "\r\n", "a\n[tools]\n", "#", "\u{202e}"];
+        for text in texts.into_iter().chain([every.as_str()]) {
+            let written = format!("[tools]\ngit = {}\nbranch = \"main\"\n", quoted(text));
+            let read: toml::Table = written.parse().unwrap_or_else(|error| panic!("{text:?}: {error}"));
+            let tools = read["tools"].as_table().expect("a table");
+            assert_eq!((tools["git"].as_str(), tools.len(), read.len()), (Some(text), 2, 1), "{written}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{REPOSITORY, assert_nothing_ran, demo, realise, set, token, with};
 use crate::support::git::Repo;
-use crate::support::{self, TestUniverse, skip};
+use crate::support::{self, COMPILER_PACKAGES, TestUniverse, skip};
 
 const LIBRARY: &str = "build/toplevel-worker.1.0";
 const PROGRAM: &str = "build/toplevel-worker-bin.dev";
@@ -112,4 +112,42 @@ fn a_push_to_the_branch_of_such_a_tree_is_followed() {
     assert_eq!(with(&pushed, "cutoff"), set(&[TOOLS, SITE]), "{pushed}");
     assert!(pushed.stderr.contains("branch main of file://"), "{pushed}");
     assert_nothing_ran(&realise());
+}
+
+#[test]
+fn a_batch_is_made_with_the_worker_of_such_a_repository() {
+    let prepare = |universe: &TestUniverse| drop(Repo::new(universe.path("tree/ocaml")).commit());
+    let Some(universe) = with_worker_repository("path = \"tree/ocaml\"", prepare) else { return };
+    for package in COMPILER_PACKAGES.into_iter().chain(["mine.1"]) {
+        let name = package.split('.').next().unwrap();
+        let fields = if name == "mine" { "depends: [\"ocaml\"]\n" } else { "" };
+        let place = format!("repo/packages/{name}/{package}/opam");
+        universe.write(&place, &format!("opam-version: \"2.0\"\n{fields}"));
+    }
+    let repository = universe.path("tree/ocaml");
+    let command = format!(
+        "batch --opam-repository repo --with-jtw --jtw-output site --jtw-tools-repo file://{} mine",
+        repository.display()
+    );
+    // The bases are those of the demo's lock, and not what a mirror has today.
+    assert_eq!(universe.run(&format!("{command} --offline --dry-run")).code, Some(4));
+    let batches = std::fs::read_dir(universe.path("store/batch")).unwrap();
+    let batch = batches.map(|entry| entry.unwrap().path()).next().expect("one batch");
+    std::fs::copy(universe.path("universe.lock"), batch.join("universe.lock")).unwrap();
+
+    let ended = universe.run(&command).success();
+    assert!(ended.stdout.contains("success           mine.1"), "{ended}");
+    let workers = || std::fs::read_dir(universe.path("site/compiler/5.4.1")).unwrap().count();
+    assert_eq!(workers(), 1);
+    let again = universe.run(&command).success();
+    assert!(again.stderr.contains(" reused") && !again.stderr.contains(" built"), "{again}");
+
+    change(&universe, "worker/worker.ml", |text| {
+        text.replace("messages must be JSON texts, not objects", &token())
+    });
+    Repo { path: repository }.commit();
+    let pushed = universe.run(&command).success();
+    assert!(pushed.stderr.contains("built jtw-tools/"), "{pushed}");
+    // Those that were published stay.
+    assert_eq!(workers(), 2, "{pushed}");
 }

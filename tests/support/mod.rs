@@ -26,6 +26,18 @@ pub use seed::{copy_linked, seed_archives, seed_archives_of};
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_jtwbuild");
 
+/// What an opam repository must have for the compiler of the base.
+pub const COMPILER_PACKAGES: [&str; 8] = [
+    "ocaml.5.4.1",
+    "ocaml-system.5.4.1",
+    "base-bigarray.base",
+    "base-domains.base",
+    "base-effects.base",
+    "base-nnp.base",
+    "base-threads.base",
+    "base-unix.base",
+];
+
 /// Nothing here takes longer, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 

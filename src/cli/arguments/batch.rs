@@ -44,6 +44,26 @@ pub struct BatchOptions {
     pub md: Option<PathBuf>,
 }
 
+/// Which worker the browser artifacts are for.
+#[derive(Debug, Args)]
+pub struct WorkerOptions {
+    /// The URL of the git repository that has the worker. Default: the built-in one.
+    #[arg(long = "jtw-tools-repo", value_name = "URL", requires = "with_jtw")]
+    pub repo: Option<String>,
+    /// The branch of that repository, which is followed.
+    #[arg(long = "jtw-tools-branch", value_name = "NAME", default_value = "main", requires = "repo")]
+    pub branch: String,
+    /// What that repository is: opam packages, or the source of a worker with a script `build.sh`.
+    #[arg(
+        long = "jtw-tools-layout",
+        value_name = "LAYOUT",
+        default_value = "opam",
+        value_parser = ["opam", "worker"],
+        requires = "repo"
+    )]
+    pub layout: String,
+}
+
 /// `jtwbuild batch`
 #[derive(Debug, Args)]
 pub struct Batch {
@@ -55,6 +75,8 @@ pub struct Batch {
     /// Where the site goes. Default: beside the universe file, in the store.
     #[arg(long, value_name = "DIR", requires = "with_jtw")]
     pub jtw_output: Option<PathBuf>,
+    #[command(flatten)]
+    pub worker: WorkerOptions,
     /// `@FILE`, with `{"packages": ["fmt.0.9.0", …]}` or one package a line; or one package.
     #[arg(value_name = "@PACKAGES")]
     pub packages: String,
@@ -68,6 +90,8 @@ pub struct HealthCheck {
     /// Make browser artifacts too.
     #[arg(long)]
     pub with_jtw: bool,
+    #[command(flatten)]
+    pub worker: WorkerOptions,
     /// A package, `fmt` or `fmt.0.9.0`; or `@FILE`, as for `batch`.
     #[arg(value_name = "PACKAGE")]
     pub package: String,
