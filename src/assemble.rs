@@ -30,7 +30,8 @@ use crate::store::StoreError;
 use crate::store::staging::Staging;
 use crate::store::tree::{File, Name, Node, RelPath, Tree, TreeError};
 
-pub use self::index::{Index, IndexCompiler};
+pub use self::index::{FILE_NAMES as INDEX_FILES, Index, IndexCompiler};
+pub use self::primitives::missing_in;
 
 /// The page's list of what a universe holds, at the site's root.
 pub const UNIVERSE: &str = "universe.json";

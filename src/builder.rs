@@ -3,10 +3,12 @@
 
 pub mod machine;
 
+mod git;
 mod inputs;
 mod opam;
 mod packages;
 mod site;
+pub mod visit;
 mod workdir;
 
 use std::sync::Arc;
@@ -54,15 +56,10 @@ impl AnySandbox {
 
 impl Builder for LocalBuilder<'_> {
     fn build(&self, job: &Job<'_>) -> Result<TreeHash, Failure> {
-        for tree in job.trees {
-            self.pins.provide(tree, self.store)?;
-        }
-        let action = job.derivation.action().map_err(|error| Failure::Machine {
-            what: "a plan that was kept".into(),
-            reason: error.to_string(),
-        })?;
+        let action = self.begin(job)?;
         self.with_sound_inputs(job.trees, || match &action {
             Action::Fetch(fetch) => self.fetch(job, fetch),
+            Action::Git(git) => self.git(job, git),
             Action::Base(base) => self.base(job, base),
             Action::Script(script) => self.script(job, script),
             Action::Build(build) => self.package(job, build),
@@ -75,6 +72,17 @@ impl Builder for LocalBuilder<'_> {
 }
 
 impl LocalBuilder<'_> {
+    /// What is to be done, with the content at hand that no node makes.
+    fn begin(&self, job: &Job<'_>) -> Result<Action, Failure> {
+        for tree in job.trees {
+            self.pins.provide(tree, self.store)?;
+        }
+        job.derivation.action().map_err(|error| Failure::Machine {
+            what: "a plan that was kept".into(),
+            reason: error.to_string(),
+        })
+    }
+
     fn fetch(&self, job: &Job<'_>, fetch: &Fetch) -> Result<TreeHash, Failure> {
         let progress = |done, total| job.progress.advanced(job.node, "fetching", done, total);
         let stop = job.stop.flag();
@@ -100,6 +108,15 @@ impl LocalBuilder<'_> {
     }
 
     fn base(&self, job: &Job<'_>, base: &Base) -> Result<TreeHash, Failure> {
+        let unpacked = self.unpacked(job, base)?;
+        let Some(request) = set_up(base, unpacked) else { return Ok(unpacked) };
+        let mut report = self.run(job, &request)?;
+        let tree = taken(&mut report, OUT)?;
+        publish(&report.staging, &tree)
+    }
+
+    /// The packages of a base, before its set-up.
+    fn unpacked(&self, job: &Job<'_>, base: &Base) -> Result<TreeHash, Failure> {
         let progress = |done, total| job.progress.advanced(job.node, "fetching", done, total);
         let staging = self.stage()?;
         let selection = selection(base)?;
@@ -110,25 +127,7 @@ impl LocalBuilder<'_> {
             Some(prefix) => placed_at(prefix, tree)?,
             None => tree,
         };
-        let unpacked = publish(&staging, &tree)?;
-        if base.setup.is_empty() {
-            return Ok(unpacked);
-        }
-        let command = |argv: &Vec<String>| vec![Command { argv: argv.clone(), cwd: "/".into() }];
-        let layer = Layer { name: "the unpacked packages".into(), tree: unpacked };
-        let request = Request {
-            mounts: vec![Mount::Overlay {
-                at: "/".into(),
-                layers: vec![layer],
-                capture: Some(Capture::whole(OUT)),
-            }],
-            stages: base.setup.iter().map(command).collect(),
-            env: base.env.clone(),
-            limits: base.limits,
-        };
-        let mut report = self.run(job, &request)?;
-        let tree = taken(&mut report, OUT)?;
-        publish(&report.staging, &tree)
+        publish(&staging, &tree)
     }
 
     fn script(&self, job: &Job<'_>, script: &Script) -> Result<TreeHash, Failure> {
@@ -157,6 +156,23 @@ impl LocalBuilder<'_> {
     fn tree(&self, hash: &TreeHash) -> Result<Arc<Tree>, Failure> {
         self.store.tree(hash).map_err(|error| machine_trouble(&error))
     }
+}
+
+/// The run that sets up an unpacked base, if there is anything to run.
+fn set_up(base: &Base, unpacked: TreeHash) -> Option<Request> {
+    let command = |argv: &Vec<String>| vec![Command { argv: argv.clone(), cwd: "/".into() }];
+    let layer = Layer { name: "the unpacked packages".into(), tree: unpacked };
+    let request = || Request {
+        mounts: vec![Mount::Overlay {
+            at: "/".into(),
+            layers: vec![layer],
+            capture: Some(Capture::whole(OUT)),
+        }],
+        stages: base.setup.iter().map(command).collect(),
+        env: base.env.clone(),
+        limits: base.limits,
+    };
+    (!base.setup.is_empty()).then(request)
 }
 
 /// The request with trees in place of slots.

@@ -3,7 +3,9 @@
 
 mod arguments;
 mod batch;
+mod diff;
 mod doctor;
+mod enter;
 mod gc;
 mod inspect;
 mod load;
@@ -11,14 +13,19 @@ mod plan;
 mod progress;
 mod realise;
 mod render;
+mod request;
 mod roots;
+mod runs;
 mod serve;
 mod shortcut;
 mod sources;
 mod summary;
+mod switch;
 mod trouble;
 mod update;
 mod verify;
+mod why_build;
+mod why_depends;
 mod why_not;
 
 use std::process::ExitCode;
@@ -49,10 +56,16 @@ fn run(arguments: &Arguments) -> ExitCode {
         Verb::Batch(verb) => batch::batch(global, verb),
         Verb::HealthCheck(verb) => batch::health_check(global, verb),
         Verb::WhyNot(verb) => why_not::run(global, verb),
+        Verb::WhyBuild(verb) => why_build::run(global, verb),
+        Verb::WhyDepends(verb) => why_depends::run(global, verb),
+        Verb::Enter(verb) => enter::run(global, verb),
+        Verb::Diff(verb) => diff::run(global, verb),
         Verb::Show(verb) => inspect::show(global, verb),
         Verb::Log(verb) => inspect::log(global, verb),
         Verb::Verify(verb) => verify::run(global, verb),
         Verb::Serve(verb) => serve::run(global, verb),
+        Verb::Opam(verb) => switch::opam(global, verb),
+        Verb::OpamAll(verb) => switch::opam_all(global, verb),
         Verb::Gc(verb) => gc::run(global, verb),
         Verb::Roots(verb) => roots::run(global, verb),
         Verb::Doctor(verb) => doctor::run(global, verb),

@@ -5,6 +5,8 @@
 //! plan keys as names it gives the plan key, with tree hashes the build key. The same value is
 //! what the builder consumes and what `layer.json` keeps.
 
+mod source;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,9 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::effects::Effects;
 use crate::request::{Layer, Limits, Request};
-use crate::source::{Archive, PinnedDeb};
+use crate::source::PinnedDeb;
 use crate::store::tree::TreeHash;
 
+pub use self::source::{Fetch, Git, Holds};
 pub use crate::store::key::{BuildKey, PlanKey};
 
 /// The version of the document. Raising it gives every node a new key: the changelog has to say
@@ -102,6 +105,8 @@ pub enum Input {
 pub enum Action {
     /// Fetch an archive (fixed output) and unpack it.
     Fetch(Fetch),
+    /// Fetch the files of a commit (fixed output).
+    Git(Git),
     /// Fetch distribution packages (fixed outputs), unpack them and set the result up.
     Base(Base),
     /// Run a user's script.
@@ -116,42 +121,6 @@ pub enum Action {
     Jtw(Jtw),
     /// Compose the site.
     Assembly(Assembly),
-}
-
-/// See [`Action::Fetch`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fetch {
-    pub archive: Archive,
-    /// What the archive's bytes are, if they are not simply unpacked.
-    #[serde(default, skip_serializing_if = "Holds::is_archive")]
-    pub holds: Holds,
-    /// Leading path components that are dropped; absent: the one top directory, if all is in one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub strip: Option<u32>,
-    /// Most bytes of the archive, and of what is in it.
-    pub archive_bytes: u64,
-    pub unpacked_bytes: u64,
-    pub members: u64,
-}
-
-/// What the bytes of a fixed output are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Holds {
-    /// An archive, which is unpacked.
-    #[default]
-    Archive,
-    /// One file, whatever its bytes look like: the tree is that file under this name.
-    File(String),
-    /// An archive if the first bytes are those of one, else one file of this name. Opam goes by the
-    /// bytes too: URLs of archives often end in no extension at all.
-    ArchiveOrFile(String),
-}
-
-impl Holds {
-    fn is_archive(&self) -> bool {
-        *self == Self::Archive
-    }
 }
 
 /// See [`Action::Base`].

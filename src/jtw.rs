@@ -24,20 +24,21 @@ use thiserror::Error;
 
 use crate::findlib::LibDir;
 use crate::store::StoreError;
+use crate::store::staging::Staging;
 use crate::store::tree::{File, Name, Node, RelPath, Tree, TreeError};
 
 pub use crate::effects::Effects;
 
-pub use self::compile::{missing_primitives, provided_primitives};
+pub use self::compile::{BUG, Kind, Step, missing_primitives, provided_primitives};
 pub use self::dynamic_cmis::{DynamicCmis, FILE_NAME as DYNAMIC_CMIS};
-pub use self::finish::finish;
+pub use self::finish::{Artifacts, artifacts, finish};
 pub use self::libraries::analyse;
 pub use self::payload::{COMPILER_PAYLOAD, PACKAGE_PAYLOAD, PayloadRule, payload_hash};
 pub use self::record::{LayerRecord, LibraryRecord, RECORD, ToolsRecord};
-pub use self::stdlib::tools_layer;
+pub use self::stdlib::{is_standard, tools_layer};
 
 /// What the commands depend on beside the layer. All paths are those inside the sandbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// How code does effects.
     pub effects: Effects,
@@ -47,6 +48,30 @@ pub struct Settings {
     pub prefix: String,
     /// The writable directory whose content is captured.
     pub out: String,
+    /// Files that are not below the prefix but elsewhere, by their paths in the layer.
+    pub elsewhere: BTreeMap<String, String>,
+    /// Runtime files, by their paths in the layer, that a library has from elsewhere than its META.
+    pub borrowed: BTreeMap<String, Vec<String>>,
+    /// Whether the layer publishes the standard library too. In a universe it belongs to the tools.
+    pub with_stdlib: bool,
+}
+
+/// Where the bytes of files are while artifacts are made of them.
+pub trait Blobs {
+    /// The bytes of a file that was added, or was there.
+    fn read(&self, file: &File) -> Result<Vec<u8>, StoreError>;
+    /// Takes `bytes` in as a file.
+    fn add_bytes(&self, bytes: &[u8]) -> Result<File, StoreError>;
+}
+
+impl Blobs for Staging {
+    fn read(&self, file: &File) -> Result<Vec<u8>, StoreError> {
+        Self::read(self, file)
+    }
+
+    fn add_bytes(&self, bytes: &[u8]) -> Result<File, StoreError> {
+        Self::add_bytes(self, bytes, false)
+    }
 }
 
 /// Why a layer's artifacts cannot be made at all.
@@ -110,8 +135,10 @@ pub struct Analysis {
     pub version: String,
     /// How code does effects.
     pub effects: Effects,
-    /// Argument vectors of one stage: all may run side by side, the longest running come first.
-    /// Their output is in [`Settings::out`].
+    /// What is to be run: all side by side if need be, the longest running first.
+    pub steps: Vec<Step>,
+    /// The same as argument vectors of one stage in the sandbox. Their output is in
+    /// [`Settings::out`].
     pub commands: Vec<Vec<String>>,
     /// What was found wrong.
     pub problems: Vec<Problem>,
@@ -146,6 +173,14 @@ struct Job {
     path: String,
     /// File name, below [`Settings::out`], of the answer about its primitives.
     answer: String,
+}
+
+impl Job {
+    /// A job whose names are not chosen yet.
+    fn new(size: u64, runtime: Vec<String>) -> Self {
+        let (output, path, answer) = (String::new(), String::new(), String::new());
+        Self { size, runtime, output, path, answer }
+    }
 }
 
 impl Analysis {

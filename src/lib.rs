@@ -1,8 +1,8 @@
 //! jtwbuild: a content-addressed build-graph engine that turns sets of OCaml packages into browser
 //! REPLs.
 
-// The library never prints, never ends the process, runs programs only in the sandbox (but git: see
-// fetch/git.rs), and does not panic on input. See tests/layering.rs, which also says who may use whom.
+// The library never prints, never ends the process, runs programs only in the sandbox (but git, see
+// fetch/git.rs, and an installed OCaml, see switch/program.rs), and does not panic on input. See tests/layering.rs, which also says who may use whom.
 #![deny(clippy::print_stdout, clippy::print_stderr, clippy::exit)]
 #![deny(clippy::unwrap_used, clippy::disallowed_methods)]
 
@@ -10,14 +10,17 @@ pub mod assemble;
 pub mod builder;
 mod bytes;
 pub mod cli;
+pub mod cmi;
 pub mod derivation;
 pub mod diagnostic;
 pub mod effects;
 pub mod fetch;
 pub mod findlib;
+pub mod inspect;
 pub mod install;
 pub mod jtw;
 pub mod lock;
+pub mod look;
 pub mod memo;
 pub mod name;
 pub mod opam;
@@ -38,6 +41,7 @@ pub mod solution;
 pub mod solve;
 pub mod source;
 pub mod store;
+pub mod switch;
 pub mod toml_reader;
 pub mod universe;
 pub mod version;

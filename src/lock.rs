@@ -2,6 +2,7 @@
 //! the same. Written by jtwbuild only; the same content always gives the same bytes.
 
 pub mod debian;
+mod git;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,6 +10,7 @@ use std::fmt::Write;
 use self::debian::LockedLibraries;
 use crate::diagnostic::{SourceError, SourceFile};
 use crate::name::{PackageName, RecipeName};
+use crate::source::git::{Commit, Question};
 use crate::source::{PinnedDeb, Sha256};
 use crate::toml_reader::{Table, TextError, Value, read_file};
 use crate::version::Version;
@@ -22,8 +24,12 @@ pub struct Lock {
     pub bases: BTreeMap<RecipeName, LockedBase>,
     /// The version of every package of the solution.
     pub packages: BTreeMap<PackageName, Version>,
+    /// The version of every package that those of the worker's tree are built with.
+    pub tools: BTreeMap<PackageName, Version>,
     /// What the opam repositories held, in the order of the universe.
     pub repositories: Vec<LockedRepository>,
+    /// The commits of branches and tags.
+    pub git: BTreeMap<Question, Commit>,
     /// The libraries of a Debian suite.
     pub debian: Option<LockedLibraries>,
 }
@@ -75,14 +81,9 @@ impl Lock {
                     Some((name, value.table(read_base)?))
                 })
             });
-            let packages = table.optional("package", |value| {
-                value.list(|value| {
-                    value.table(|table| {
-                        let name = table.required("name", Value::text);
-                        let version = table.required("version", Value::text);
-                        Some((name?, version?))
-                    })
-                })
+            let packages = table.optional("package", read_versions);
+            let tools = table.optional("tools", |value| {
+                value.table(|table| Some(table.optional("package", read_versions)))
             });
             let repositories = table.optional("repository", |value| {
                 value.list(|value| {
@@ -94,12 +95,15 @@ impl Lock {
                     })
                 })
             });
+            let git = table.optional("git", |value| value.list(|value| value.table(git::read)));
             let debian = table.optional("debian", |value| value.table(debian::read));
             format?;
             Some(Self {
                 bases: bases.unwrap_or_default().into_iter().collect(),
-                packages: packages.unwrap_or_default().into_iter().collect(),
+                packages: packages.unwrap_or_default(),
+                tools: tools.flatten().unwrap_or_default(),
                 repositories: repositories.unwrap_or_default(),
+                git: git.unwrap_or_default().into_iter().collect(),
                 debian,
             })
         })
@@ -122,13 +126,16 @@ impl Lock {
             }
             writeln!(text, "tree = {}", quoted(&repository.tree))?;
         }
-        for (name, version) in &self.packages {
-            writeln!(
-                text,
-                "\n[[package]]\nname = {}\nversion = {}",
-                quoted(name.as_str()),
-                quoted(version.as_str())
-            )?;
+        git::write(&self.git, text)?;
+        for (section, versions) in [("package", &self.packages), ("tools.package", &self.tools)] {
+            for (name, version) in versions {
+                writeln!(
+                    text,
+                    "\n[[{section}]]\nname = {}\nversion = {}",
+                    quoted(name.as_str()),
+                    quoted(version.as_str())
+                )?;
+            }
         }
         if let Some(libraries) = &self.debian {
             debian::write(libraries, text)?;
@@ -146,6 +153,17 @@ impl Lock {
         }
         Ok(())
     }
+}
+
+fn read_versions(value: Value<'_>) -> Option<BTreeMap<PackageName, Version>> {
+    let versions = value.list(|value| {
+        value.table(|table| {
+            let name = table.required("name", Value::text);
+            let version = table.required("version", Value::text);
+            Some((name?, version?))
+        })
+    })?;
+    Some(versions.into_iter().collect())
 }
 
 fn read_base(table: &mut Table<'_>) -> Option<LockedBase> {
@@ -206,6 +224,7 @@ mod tests {
 
     use super::*;
     use crate::diagnostic::golden;
+    use crate::source::git::{GitUrl, Reference};
 
     /// Numbers that look random and are the same in every run.
     struct Numbers(u64);
@@ -225,9 +244,20 @@ mod tests {
     fn any_lock(numbers: &mut Numbers) -> Lock {
         let words = "abcXYZ019_+";
         let mut lock = Lock::default();
-        for _ in 0..numbers.below(5) {
+        for at in 0..numbers.below(9) {
             let name = PackageName::new(&format!("p{}", numbers.text(words))).unwrap();
-            lock.packages.insert(name, Version::new(&numbers.text("019a~+")).unwrap());
+            let versions = if at < 5 { &mut lock.packages } else { &mut lock.tools };
+            versions.insert(name, Version::new(&numbers.text("019a~+")).unwrap());
+        }
+        for _ in 0..numbers.below(4) {
+            let reference = match numbers.below(3) {
+                0 => Reference::Head,
+                1 => Reference::Branch(format!("b/{}", numbers.text(words))),
+                _ => Reference::Tag(format!("v{}", numbers.text("0123"))),
+            };
+            let url = GitUrl::new(&format!("https://h/{}", numbers.text(words))).unwrap();
+            let commit = Commit::new(&numbers.below(10).to_string().repeat(40)).unwrap();
+            lock.git.insert(Question { url, reference }, commit);
         }
         for _ in 0..numbers.below(3) {
             let packages = (0..numbers.below(4)).map(|_| PinnedDeb {
@@ -288,12 +318,21 @@ mod tests {
             commit: Some("c0ffee".into()),
             tree: "00".into(),
         };
+        let asked = |url: &str, reference| Question { url: GitUrl::new(url).unwrap(), reference };
+        let commit = Commit::new(&"0123456789".repeat(4)).unwrap();
+        let git = [
+            (asked("https://example.org/worker.git", Reference::Head), commit.clone()),
+            (asked("https://example.org/worker.git", Reference::Branch("main".into())), commit.clone()),
+            (asked("file:///srv/fmt", Reference::Tag("v1".into())), commit),
+        ];
         let lock = Lock {
             repositories: vec![repository],
+            git: git.into(),
             bases: [(RecipeName::new("ocaml").unwrap(), base)].into(),
             packages: packages
                 .map(|(name, version)| (PackageName::new(name).unwrap(), Version::new(version).unwrap()))
                 .into(),
+            tools: [(PackageName::new("ocaml").unwrap(), Version::new("5.4.1").unwrap())].into(),
             debian: None,
         };
         assert_snapshot!(lock.render());
@@ -301,7 +340,8 @@ mod tests {
 
     #[test]
     fn a_lock_that_cannot_be_read_is_told_in_full() {
-        let text = "format = 2\n[[package]]\nname = \"fmt\"\nversion = 1\n[base.\"a/b\"]\n[base.ocaml]\nsuite = \"forky\"\n\
+        let text = "format = 2\n[[git]]\nurl = \"ext::sh\"\ncommit = \"main\"\n\
+            [[git]]\nurl = \"https://h/r\"\nbranch = \"a\"\ntag = \"-u\"\n[[package]]\nname = \"fmt\"\nversion = 1\n[base.\"a/b\"]\n[base.ocaml]\nsuite = \"forky\"\n\
             [[base.ocaml.package]]\nname = \"x\"\nversion = \"1\"\npath = \"../x\"\nsize = -1\nsha256 = \"0\"\n";
         assert_snapshot!(golden(&Lock::read(&SourceFile::new("universe.lock", text)).unwrap_err()));
     }

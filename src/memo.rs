@@ -29,7 +29,7 @@ use crate::store::{Store, StoreError, disk};
 pub use self::watched::{Source, Watched};
 
 /// Changed when the file's form or what it stands for changes.
-const MAGIC: &[u8; WORD] = b"jtwbuild memo  3";
+const MAGIC: &[u8; WORD] = b"jtwbuild memo  4";
 
 /// A successful run.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +88,7 @@ impl Place {
     /// `settings` are all that decide what a run reads and where its site goes. The running
     /// program is one of them: its recipes are built in.
     pub fn new(store: &Store, settings: &BTreeMap<&str, String>) -> Self {
-        let program = std::fs::metadata("/proc/self/exe").map(|metadata| watched::look(&metadata)).ok();
+        let program = std::fs::metadata("/proc/self/exe").map(|metadata| crate::look::look(&metadata)).ok();
         let text = serde_json::to_string(&(MAGIC, program, settings)).expect("settings are text");
         let name = blake3::hash(text.as_bytes()).to_hex();
         Self { path: store.plans().join(format!("memo-{}", &name[..32])) }

@@ -10,6 +10,7 @@ mod lexer;
 
 pub mod patch;
 pub mod paths;
+pub mod pinned;
 pub mod place;
 pub mod print;
 pub mod recipe;

@@ -12,7 +12,7 @@ use crate::diagnostic::{SourceError, SourceFile, Span};
 use crate::name::{LibraryName, PackageName, RecipeName};
 use crate::path::RelativePath;
 use crate::recipe::template::{Scope, Template};
-use crate::recipe::values::{Argv, Environment, SourceArchive, commands, source_archive};
+use crate::recipe::values::{Argv, Environment, PackageSource, commands, package_source};
 use crate::toml_reader::{FromText, Table, TextError, Value, one_of, read_file};
 use crate::version::{Constraint, Relation, Version};
 
@@ -129,8 +129,8 @@ pub struct PackageRecipe {
 pub enum Provision {
     /// The base has it: nothing is built and there is no layer.
     Base,
-    /// It is built, from an archive if there is one.
-    Built { source: Option<SourceArchive>, build: Box<PackageBuild> },
+    /// It is built, from a source if there is one.
+    Built { source: Option<PackageSource>, build: Box<PackageBuild> },
 }
 
 /// How a package is built: what differs from its build system's preset.
@@ -214,7 +214,7 @@ fn provision(table: &mut Table<'_>, directory: Option<&Path>) -> Option<Provisio
     }
     let source = match source {
         None => None,
-        Some(source) => Some(source_archive(source, directory)?),
+        Some(source) => Some(package_source(source, directory)?),
     };
     let Some(build) = build else {
         let help = "say how it is built in `[build]`, or `provided-by = \"base\"`";

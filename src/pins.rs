@@ -15,8 +15,9 @@ use crate::name::RecipeName;
 use crate::outcome::Failure;
 use crate::path::RelativePath;
 use crate::recipe::overlay::{Recipes, RecipesError};
+use crate::source::git::{Commit, GitSource, GitUrl, Question, Reference};
 use crate::source::{Archive, Checksum, LocalPath, PinnedDeb, Place};
-use crate::store::staging::scan;
+use crate::store::staging::{scan, scan_without};
 use crate::store::tree::{BlobHash, File, Node, RelPath, Tree, TreeError, TreeHash};
 use crate::store::{Store, StoreError};
 
@@ -38,29 +39,56 @@ pub enum PinError {
 #[derive(Clone, Debug)]
 enum Content {
     Path(PathBuf),
+    /// But for what [`NOT_SOURCE`] names.
+    Repository(PathBuf),
     Files(Vec<(RelPath, Arc<[u8]>)>),
-    File { place: RelativePath, bytes: Arc<[u8]>, executable: bool },
+    File {
+        place: RelativePath,
+        bytes: Arc<[u8]>,
+        executable: bool,
+    },
 }
+
+/// What lies at the top of a repository of packages and is no part of it: opam leaves the same out
+/// when it pins a directory.
+const NOT_SOURCE: [&str; 5] = [".git", ".hg", "_build", "_darcs", "_opam"];
 
 /// Pinned content by its hash, and the packages of the bases.
 #[derive(Clone, Debug, Default)]
 pub struct Pins {
     bases: BTreeMap<RecipeName, Vec<PinnedDeb>>,
+    /// The commits of branches and tags.
+    commits: BTreeMap<Question, Commit>,
     contents: HashMap<TreeHash, Content>,
     /// Where archives that a file names by a path are on this machine.
     archives: HashMap<Checksum, Vec<LocalPath>>,
 }
 
 impl Pins {
-    /// Takes the bases that a lock pins.
+    /// Takes the bases and commits that a lock pins.
     pub fn new(lock: &Lock) -> Self {
         let bases = lock.bases.iter().map(|(name, base)| (name.clone(), base.packages.clone()));
-        Self { bases: bases.collect(), contents: HashMap::new(), archives: HashMap::new() }
+        Self { bases: bases.collect(), commits: lock.git.clone(), ..Self::default() }
     }
 
     /// The packages of a base, if they are pinned.
     pub fn base(&self, name: &RecipeName) -> Option<&[PinnedDeb]> {
         self.bases.get(name).map(Vec::as_slice)
+    }
+
+    /// The commit of a git source, if it is written down or pinned.
+    pub fn commit(&self, source: &GitSource) -> Option<Commit> {
+        match &source.reference {
+            Reference::Rev(commit) => Some(commit.clone()),
+            _ => self.commits.get(&source.question()?).cloned(),
+        }
+    }
+
+    /// A branch or tag of a repository that has come to this commit: where to look for it, if the server
+    /// does not give away single commits.
+    pub fn name_near(&self, url: &GitUrl, commit: &Commit) -> Option<&str> {
+        let mut known = self.commits.iter().filter(|(asked, at)| asked.url == *url && *at == commit);
+        known.find_map(|(asked, _)| asked.reference.name())
     }
 
     /// Remembers where the local places of an archive are: documents only say how they are written.
@@ -92,6 +120,14 @@ impl Pins {
     pub fn pin_path(&mut self, path: &Path) -> Result<TreeHash, PinError> {
         let hash = scan(path)?.hash();
         self.contents.insert(hash, Content::Path(path.to_owned()));
+        Ok(hash)
+    }
+
+    /// Hashes a directory of this machine that people work in: what version control, dune and opam
+    /// keep there is left out.
+    pub fn pin_repository(&mut self, path: &Path) -> Result<TreeHash, PinError> {
+        let hash = scan_without(path, &NOT_SOURCE)?.hash();
+        self.contents.insert(hash, Content::Repository(path.to_owned()));
         Ok(hash)
     }
 
@@ -139,6 +175,7 @@ impl Pins {
         let staging = store.stage().map_err(|error| trouble(error.into()))?;
         let staged = match content {
             Content::Path(path) => staging.add_path(path).map_err(PinError::from),
+            Content::Repository(path) => staging.add_path_without(path, &NOT_SOURCE).map_err(PinError::from),
             Content::File { place, bytes, executable } => {
                 staging.add_bytes(bytes, *executable).map(|file| alone(place, file)).map_err(PinError::from)
             }
@@ -149,7 +186,7 @@ impl Pins {
         let staged = staged.map_err(trouble)?;
         if staged.hash() != *tree {
             let what = match content {
-                Content::Path(path) => path.display().to_string(),
+                Content::Path(path) | Content::Repository(path) => path.display().to_string(),
                 Content::Files(_) => "a file of the recipes".into(),
                 Content::File { place, .. } => place.to_string(),
             };
@@ -223,6 +260,23 @@ mod tests {
         let documented: Archive = serde_json::from_str(&text).unwrap();
         assert_eq!(documented.places, [path(""), url.clone()]);
         assert_eq!(pins.located(&documented).places, [path("/here"), url]);
+    }
+
+    #[test]
+    fn a_repository_is_its_source_and_not_what_tools_keep_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(&directory.path().join("store")).unwrap());
+        let source = directory.path().join("source");
+        std::fs::create_dir_all(source.join("lib/_build")).unwrap();
+        std::fs::write(source.join("lib/_build/kept"), "a directory below may be called so").unwrap();
+        let mut pins = Pins::default();
+        let hash = pins.pin_repository(&source).unwrap();
+        std::fs::create_dir(source.join(".git")).unwrap();
+        std::fs::write(source.join(".git/HEAD"), "ref: refs/heads/main").unwrap();
+        assert_eq!(pins.pin_repository(&source).unwrap(), hash);
+        pins.provide(&hash, &store).unwrap();
+        let tree = store.tree_path(&hash);
+        assert!(tree.join("lib/_build/kept").exists() && !tree.join(".git").exists());
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod packages;
 mod recipes;
 mod scripts;
 mod slots;
+pub mod tools;
 
 use std::collections::HashMap;
 

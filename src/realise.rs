@@ -126,15 +126,17 @@ pub struct NodeReport {
     pub log: Option<PathBuf>,
     /// How often its builder failed before this outcome of the same run.
     pub failed_tries: u32,
+    /// Whether its builder ran, whatever came of that.
+    pub ran: bool,
 }
 
 impl NodeReport {
     fn known(outcome: Outcome, tree: TreeHash, build: BuildKey) -> Self {
-        Self { outcome, tree: Some(tree), build: Some(build), seconds: 0.0, log: None, failed_tries: 0 }
+        Self { tree: Some(tree), build: Some(build), ..Self::without_output(outcome) }
     }
 
     fn without_output(outcome: Outcome) -> Self {
-        Self { outcome, tree: None, build: None, seconds: 0.0, log: None, failed_tries: 0 }
+        Self { outcome, tree: None, build: None, seconds: 0.0, log: None, failed_tries: 0, ran: false }
     }
 
     /// Whether it was built after its builder had failed with the same inputs.

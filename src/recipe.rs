@@ -206,7 +206,8 @@ pub struct JtwToolsRecipe {
     pub base: RecipeName,
     /// Bases whose trees are added to it.
     pub extra: Vec<RecipeName>,
-    /// The folder among the recipes with the worker's source, when the universe names no other.
+    /// A folder among the recipes: the worker's source, when the universe names no other. For a tree
+    /// of opam packages it is what lies in `workdir` in the beginning.
     pub worker: RelativePath,
     /// Where the source is, writable, and where commands run.
     pub workdir: AbsolutePath,
@@ -220,19 +221,40 @@ pub struct JtwToolsRecipe {
 /// Variables of the tools' commands.
 const TOOLS_SCOPE: Scope = Scope { variables: &["workdir", "effects", "jobs"], facts: true };
 
+/// The same for a tree of opam packages, which are installed at a prefix.
+const OPAM_TOOLS_SCOPE: Scope = Scope { variables: &["workdir", "effects", "jobs", "prefix"], facts: true };
+
 impl RecipeKind for JtwToolsRecipe {
     const PATH: &'static str = "jtw-tools.toml";
 
     fn read(table: &mut Table<'_>) -> Option<Self> {
+        let worker =
+            table.required("worker", |value| value.table(|table| table.required("source", Value::text)));
+        Self::read_with(table, &TOOLS_SCOPE, worker)
+    }
+}
+
+impl JtwToolsRecipe {
+    const OPAM_PATH: &'static str = "jtw-tools-opam.toml";
+
+    /// Reads `jtw-tools-opam.toml`: how the worker is built by a program that opam packages install.
+    pub fn load_opam(recipes: &Recipes) -> Result<Loaded<Self>, RecipeError> {
+        let file = recipes.text(Self::OPAM_PATH)?;
+        let recipe = read_file(&file, "recipe", |table| {
+            let files = table.required("files", Value::text);
+            Self::read_with(table, &OPAM_TOOLS_SCOPE, files)
+        })?;
+        Ok(Loaded { recipe, file })
+    }
+
+    fn read_with(table: &mut Table<'_>, scope: &Scope, worker: Option<RelativePath>) -> Option<Self> {
         let purpose = purpose(table);
         let base = table.required("base", Value::text);
         let extra = table.optional("extra", |value| value.list(Value::text));
-        let worker =
-            table.required("worker", |value| value.table(|table| table.required("source", Value::text)));
         let workdir = table.required("workdir", Value::text);
-        let commands = table.required("commands", |value| commands(value, &TOOLS_SCOPE));
+        let commands = table.required("commands", |value| commands(value, scope));
         let outputs = table.required("outputs", |value| value.non_empty_list(Value::text));
-        let env = table.required("env", |value| Environment::read(value, &TOOLS_SCOPE));
+        let env = table.required("env", |value| Environment::read(value, scope));
         let limits = table.required("limits", limits);
         Some(Self {
             purpose: purpose?,

@@ -1,6 +1,7 @@
 //! Packages of opam repositories as releases: what their opam files, the universe's substitutions
 //! and the files beside them come to.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::diagnostic::{Problem, SourceError, SourceFile};
@@ -9,10 +10,11 @@ use crate::opam::recipe::{Recipe, Source, Spanned};
 use crate::opam::{Platform, beside};
 use crate::path::RelativePath;
 use crate::pins::file_tree;
-use crate::recipe::values::SourceArchive;
+use crate::recipe::values::{PackageSource, SourceArchive};
 use crate::repository::Repositories;
 use crate::solution::{Beside, OpamRelease, OpamSource};
 use crate::solve::opam::{Needs, ReleaseError, Releases};
+use crate::source::git::{Commit, GitSource, GitUrl, Reference};
 use crate::source::{Archive, Checksum, ChecksumError, Checksums, Place, file_name_of};
 use crate::universe::Universe;
 use crate::universe::repository::Substitution;
@@ -23,6 +25,8 @@ pub struct OpamReleases<'a> {
     pub universe: &'a Universe,
     pub repositories: &'a Repositories,
     pub platform: &'a Platform,
+    /// Packages whose source is the worker's tree, whatever their files say.
+    pub of_worker: &'a BTreeSet<PackageName>,
 }
 
 impl Releases for OpamReleases<'_> {
@@ -34,7 +38,11 @@ impl Releases for OpamReleases<'_> {
         let recipe = Recipe::read(name.as_str(), version.as_str(), &file, self.platform)?;
         let substitutions = &self.universe.repositories.substitutions;
         let substitution = substitutions.get(&(name.clone(), version.clone()));
-        let source = self.source(&recipe, substitution, &file)?;
+        let source = if self.of_worker.contains(name) {
+            Some(OpamSource::WorkerTree)
+        } else {
+            self.source(&recipe, substitution, &file)?
+        };
         let extra = self.extra(&recipe, substitution, &file)?;
         let mut files = Vec::new();
         for beside in self.repositories.files(name, &version).map_err(elsewhere)? {
@@ -77,12 +85,18 @@ impl OpamReleases<'_> {
         let url = recipe.url.as_ref();
         let named = url.and_then(|url| file_name_of(&url.src.text));
         let file_name = named.unwrap_or("source").to_owned();
-        if let Some(archive) = substitution.and_then(|substitution| substitution.source.clone()) {
-            return Ok(Some(OpamSource { archive, file_name }));
+        if let Some(source) = substitution.and_then(|substitution| substitution.source.clone()) {
+            return Ok(Some(OpamSource::Url { source, file_name }));
         }
         let Some(url) = url else { return Ok(None) };
+        if url.src.text.starts_with("git+") {
+            return Ok(Some(OpamSource::Url {
+                source: PackageSource::Git(commit_of(&url.src, file)?),
+                file_name,
+            }));
+        }
         let archive = SourceArchive { archive: self.archive(url, file)?, strip: None };
-        Ok(Some(OpamSource { archive, file_name }))
+        Ok(Some(OpamSource::Url { source: PackageSource::Archive(archive), file_name }))
     }
 
     fn extra(
@@ -138,4 +152,37 @@ impl OpamReleases<'_> {
         let places = urls.map(|Spanned { text, .. }| Place::Url(text.clone()));
         Ok(Archive::new(checksums, places.collect()))
     }
+}
+
+/// The commit that `git+https://…#<commit>` names. Anything less is not known beforehand.
+fn commit_of(src: &Spanned, file: &SourceFile) -> Result<GitSource, SourceError> {
+    let (url, commit) = src.text.split_once('#').unwrap_or((&src.text, ""));
+    let problem = |message: String, help: &str| {
+        let problem = Problem {
+            code: "jtwbuild::opam::git".into(),
+            message,
+            span: src.span.clone(),
+            label: "this source".into(),
+            help: Some(help.into()),
+        };
+        SourceError::new(file, vec![problem])
+    };
+    let url = GitUrl::new(url).map_err(|error| {
+        let message = format!("`{}` cannot be used: {error}", src.text.escape_debug());
+        problem(message, "`[source.<name>.<version>]` in the universe names another source")
+    })?;
+    let commit = Commit::new(commit).ok_or_else(|| {
+        let message = format!("`{}` does not name a commit", src.text.escape_debug());
+        let help =
+            "its id belongs behind `#`; `[source.<name>.<version>]` in the universe can follow a branch";
+        problem(message, help)
+    })?;
+    Ok(GitSource {
+        url,
+        url_span: src.span.clone(),
+        reference: Reference::Rev(commit),
+        reference_span: src.span.clone(),
+        subdir: None,
+        submodules: true,
+    })
 }

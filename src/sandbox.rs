@@ -14,6 +14,7 @@
 pub mod ground;
 pub mod layers;
 pub mod support;
+pub mod visit;
 
 #[cfg(test)]
 mod faults;
@@ -27,6 +28,7 @@ mod network;
 mod remedy;
 mod root;
 mod spawner;
+mod terminal;
 mod top;
 mod watch;
 
@@ -330,6 +332,7 @@ impl Sandbox {
             processes: request.limits.processes,
             parallel: self.settings.parallel,
             one_by_one: !self.settings.old_overlays,
+            visit: None,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::name::PackageName;
 use crate::package::{PackageRecipe, Requirement};
 use crate::path::RelativePath;
-use crate::recipe::values::SourceArchive;
+use crate::recipe::values::PackageSource;
 use crate::source::{Archive, PinnedDeb};
 use crate::store::tree::TreeHash;
 use crate::version::Version;
@@ -92,12 +92,27 @@ pub struct OpamRelease {
     pub depexts: Vec<String>,
 }
 
-/// What an opam file's `url` leads to.
+/// Where the source of a package of an opam repository is.
 #[derive(Clone, Debug)]
-pub struct OpamSource {
-    pub archive: SourceArchive,
-    /// What it is called if it is no archive.
-    pub file_name: String,
+pub enum OpamSource {
+    /// What its file's `url` leads to.
+    Url {
+        source: PackageSource,
+        /// What it is called if it is one file and no archive.
+        file_name: String,
+    },
+    /// The worker's tree, in which its file lies.
+    WorkerTree,
+}
+
+impl OpamSource {
+    /// What is fetched for it alone.
+    pub fn url(&self) -> Option<&PackageSource> {
+        match self {
+            Self::Url { source, .. } => Some(source),
+            Self::WorkerTree => None,
+        }
+    }
 }
 
 /// A file that lies beside an opam file.

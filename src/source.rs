@@ -1,6 +1,7 @@
 //! Fixed outputs: bytes that come from outside and are known by their checksum beforehand.
 
 pub mod checksum;
+pub mod git;
 
 use std::fmt;
 use std::path::PathBuf;

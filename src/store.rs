@@ -10,6 +10,7 @@
 //!                             first of sha256, sha512, md5 that they are known by
 //! plans/                      caches keyed by plans (deletable)
 //! roots/                      what gc must keep
+//! runs/                       what runs decided that built something (for explanations; deletable)
 //! interrupted/                logs of runs that ended without a verdict
 //! quarantine/                 what was damaged, for people to look at
 //! locks/  tmp/
@@ -27,6 +28,7 @@ pub mod lock;
 mod pool;
 mod quarantine;
 pub mod roots;
+pub mod runs;
 pub mod staging;
 pub mod tree;
 pub mod uses;

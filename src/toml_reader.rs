@@ -394,6 +394,11 @@ impl<'a> Value<'a> {
         matches!(self.node, DeValue::String(_))
     }
 
+    /// Whether it is a table.
+    pub fn is_table(self) -> bool {
+        matches!(self.node, DeValue::Table(_))
+    }
+
     /// Whether it is written as an integer.
     pub fn is_integer(self) -> bool {
         matches!(self.node, DeValue::Integer(_))

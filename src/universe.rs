@@ -1,6 +1,7 @@
 //! `universe.toml`: what the user wants, read into checked types with the places of everything
 //! that a later stage may have to complain about.
 
+pub mod layout;
 pub mod node;
 pub mod repository;
 
@@ -17,8 +18,10 @@ use crate::package::Requirement;
 use crate::path::RelativePath;
 use crate::recipe::opam::OpamRecipe;
 use crate::recipe::overlay::{RecipesError, read_bounded};
-use crate::recipe::values::parse_url;
-use crate::toml_reader::{FromText, Table, TextError, Value, one_of, read_partly};
+use crate::recipe::values::{git_source_in, parse_url, refuse_git_keys};
+use crate::source::git::GitSource;
+use crate::toml_reader::{FromText, Table, TextError, Value, one_of, read_partly, span_in};
+use crate::universe::layout::Layout;
 use crate::universe::node::{Node, UnresolvedNode, resolve};
 use crate::universe::repository::Repositories;
 
@@ -84,13 +87,35 @@ pub struct BaseChoice {
     pub span: Span,
 }
 
+/// The toplevel worker.
+#[derive(Clone, Debug, Default)]
+pub struct Tools {
+    pub source: ToolsSource,
+    /// What the tree is that the source names.
+    pub layout: Layout,
+}
+
+impl Tools {
+    /// Where the source is named, in the universe file; its beginning when it is not.
+    pub fn span(&self) -> Span {
+        match &self.source {
+            ToolsSource::BuiltIn => Span::default(),
+            ToolsSource::Path { span, .. } => *span,
+            ToolsSource::Git(source) => span_in(source.url_span.clone(), 0),
+        }
+    }
+}
+
 /// Where the toplevel worker's source comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tools {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ToolsSource {
     /// The one among the recipes.
+    #[default]
     BuiltIn,
     /// A directory of this machine, relative to the universe's directory unless absolute.
     Path { path: PathBuf, span: Span },
+    /// A commit of a git repository; its spans are in the universe file.
+    Git(GitSource),
 }
 
 /// Why a universe could not be read.
@@ -294,7 +319,7 @@ fn read_universe(table: &mut Table<'_>, directory: &Path) -> Parsed {
         repositories,
         effects,
         base: base.unwrap_or_else(default_base),
-        tools: tools.unwrap_or(Tools::BuiltIn),
+        tools: tools.unwrap_or_default(),
         has_site: has_site.unwrap_or(true),
         output: output.flatten().unwrap_or_else(|| RelativePath::new("site").expect("a good path")),
         nodes: Vec::new(),
@@ -337,9 +362,25 @@ fn default_base() -> RecipeName {
 }
 
 fn read_tools(table: &mut Table<'_>) -> Option<Tools> {
-    let path = table.required("path", |value| Some((value.line()?, value.span_in(0))));
-    let (path, span) = path?;
-    Some(Tools::Path { path: path.into(), span })
+    let path = table.get("path");
+    if table.get("git").is_some() {
+        if let Some(path) = path {
+            path.problem("two-sources", "a worker has one `path` or one `git`", "second source", None);
+        }
+        let source = git_source_in(table);
+        let layout = layout::read(table);
+        return Some(Tools { source: ToolsSource::Git(source?), layout: layout? });
+    }
+    refuse_git_keys(table);
+    let layout = layout::read(table);
+    let Some(path) = path else {
+        let help = "name the directory of a worker, or as `git` the URL of a repository";
+        let message = "`path` or `git` is missing";
+        table.problem("missing-key", message, "it belongs here", Some(help.into()));
+        return None;
+    };
+    let source = ToolsSource::Path { path: path.line()?.into(), span: path.span_in(0) };
+    Some(Tools { source, layout: layout? })
 }
 
 fn read_includes(value: Value<'_>) -> Option<Vec<(RelativePath, Span)>> {

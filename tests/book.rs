@@ -299,6 +299,7 @@ fn help(title: &str, arguments: &[&str]) -> String {
         .arg("--help")
         .env("COLUMNS", "100")
         .env_remove("JTWBUILD_STORE")
+        .env_remove("JTWBUILD_CACHE")
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");

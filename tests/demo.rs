@@ -3,9 +3,14 @@
 //! `JTWBUILD_DEMO_STORE` names a store in which `universe.toml` was realised; `tests/run changes`
 //! sets it. Set to nothing, it says that another step runs these tests.
 
+#[path = "demo/branch.rs"]
+mod branch;
 mod support;
+#[path = "demo/worker_repository.rs"]
+mod worker_repository;
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use support::{Ended, TestUniverse, skip};
@@ -13,9 +18,9 @@ use support::{Ended, TestUniverse, skip};
 /// Where this repository is.
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
-/// A copy of the demo universe and of its store, if there is one.
+/// The store of the demo universe, if there is one.
 #[track_caller]
-fn demo() -> Option<TestUniverse> {
+fn demo_store() -> Option<PathBuf> {
     let Some(store) = std::env::var_os("JTWBUILD_DEMO_STORE") else {
         skip("JTWBUILD_DEMO_STORE names no store with the demo universe");
         return None;
@@ -23,9 +28,14 @@ fn demo() -> Option<TestUniverse> {
     if store.is_empty() {
         return None;
     }
-    let repository = Path::new(REPOSITORY);
-    let store: PathBuf = repository.join(store);
-    Some(TestUniverse::copied(&repository.join("universe.toml"), &store))
+    Some(Path::new(REPOSITORY).join(store))
+}
+
+/// A copy of the demo universe and of its store, if there is one.
+#[track_caller]
+fn demo() -> Option<TestUniverse> {
+    let store = demo_store()?;
+    Some(TestUniverse::copied(&Path::new(REPOSITORY).join("universe.toml"), &store))
 }
 
 /// Realises the universe without a network and with the versions of its lock.
@@ -153,6 +163,32 @@ fn a_built_package_can_be_looked_at() {
     assert_eq!(log.code, Some(3), "source, build and jtw have that name: {log}");
     let log = universe.run("log universe.toml build/fmt.0.9.0 --locked --offline").success();
     assert!(log.stdout.contains("ocamlfind"), "{log}");
+}
+
+#[test]
+fn every_compiled_interface_of_the_store_can_be_read() {
+    fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let entry = entry.unwrap();
+            let path = entry.path();
+            if entry.file_type().unwrap().is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "cmi") {
+                found.push(path);
+            }
+        }
+    }
+    let Some(store) = demo_store() else { return };
+    let mut paths = Vec::new();
+    walk(&store.join("trees"), &mut paths);
+    // Trees share their files.
+    let mut seen = BTreeSet::new();
+    paths.retain(|path| seen.insert(std::fs::metadata(path).unwrap().ino()));
+    assert!(paths.len() > 500, "only {} interfaces", paths.len());
+    for path in paths {
+        let read = jtwbuild::cmi::Interface::read(&std::fs::read(&path).unwrap());
+        assert!(read.is_ok(), "{}: {}", path.display(), read.unwrap_err());
+    }
 }
 
 /// A recipe of the repository, changed, beside the universe.

@@ -24,20 +24,22 @@ use std::path::{Path, PathBuf};
 /// - only the command line (`cli`) knows everything, and nobody knows the command line.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("bytes", &[]),
+    ("look", &["bytes"]),
     ("diagnostic", &[]),
     ("toml_reader", &["diagnostic"]),
     ("name", &["diagnostic", "toml_reader"]),
     ("path", &["diagnostic", "toml_reader"]),
     ("version", &["diagnostic", "toml_reader"]),
-    ("source", &[]),
+    ("source", &["path"]),
     ("effects", &[]),
+    ("cmi", &[]),
     ("store::key", &[]),
     ("store::tree", &[]),
     ("findlib", &["store::tree"]),
     ("install", &["store::tree"]),
     ("request", &["store::tree"]),
     ("outcome", &[]),
-    ("store", &["source", "outcome", "store::key", "store::tree"]),
+    ("store", &["bytes", "source", "outcome", "store::key", "store::tree"]),
     ("recipe::template", &["toml_reader", "name", "path"]),
     ("recipe::overlay", &["toml_reader", "diagnostic", "name"]),
     ("recipe::values", &["toml_reader", "name", "path", "source", "request", "recipe::template"]),
@@ -98,7 +100,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "derivation",
         ],
     ),
-    ("memo", &["bytes", "store", "store::tree", "derivation", "plan"]),
+    ("memo", &["bytes", "look", "source", "store", "store::tree", "derivation", "plan"]),
     ("fetch", &["bytes", "diagnostic", "source", "version", "outcome", "store"]),
     (
         "repository",
@@ -127,6 +129,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("jtw", &["effects", "findlib", "install", "name", "version", "source", "outcome", "plan", "store"]),
     ("assemble", &["effects", "name", "version", "outcome", "findlib", "jtw", "plan", "store"]),
     (
+        "switch",
+        &[
+            "bytes",
+            "look",
+            "diagnostic",
+            "effects",
+            "store::tree",
+            "findlib",
+            "store",
+            "recipe::overlay",
+            "jtw",
+            "assemble",
+        ],
+    ),
+    (
         "builder",
         &[
             "source",
@@ -149,6 +166,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("publish", &["outcome", "store", "jtw", "assemble"]),
+    ("inspect", &["cmi", "source", "outcome", "lock", "store", "solution", "derivation", "plan", "assemble"]),
     ("serve", &["store", "publish"]),
     ("doctor", &["request", "outcome", "store", "fetch", "sandbox"]),
     (
@@ -177,12 +195,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "plan",
             "store",
             "fetch",
+            "inspect",
             "repository",
             "sandbox",
             "memo",
             "realise",
+            "effects",
             "jtw",
             "assemble",
+            "switch",
             "builder",
             "publish",
             "serve",
@@ -199,7 +220,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("nix", &["src/sandbox.rs", "src/sandbox/", "src/store/disk.rs", "src/store/disk/"]),
     ("libc", &["src/sandbox.rs", "src/sandbox/", "src/store/disk.rs", "src/store/disk/"]),
     // Git needs the network and the user's ssh keys, which no sandbox has: the file says what it may do.
-    ("process::Command", &["src/fetch/git.rs"]),
+    // An installed OCaml is used as it is, and may be on a machine that has no sandbox.
+    ("process::Command", &["src/fetch/git.rs", "src/switch/program.rs"]),
     ("println!", &["src/cli.rs", "src/cli/"]),
     ("print!", &["src/cli.rs", "src/cli/"]),
     ("eprintln!", &["src/cli.rs", "src/cli/"]),
@@ -228,12 +250,15 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "src/fetch/debian/suite.rs",
             "src/fetch/http.rs",
             "src/fetch/signature.rs",
+            "src/look.rs",
             "src/memo/watched.rs",
             "src/realise/decide.rs",
             "src/repository/directory.rs",
             "src/store/gc/measure.rs",
             "src/store/lock.rs",
             "src/store/roots.rs",
+            "src/switch/cache.rs",
+            "src/switch/looked.rs",
         ],
     ),
     ("todo!", &[]),
@@ -243,6 +268,14 @@ const ONLY_IN: &[(&str, &[&str])] = &[
 /// Below `src/store`, only the door to the disk may write these down: what goes past it is neither
 /// flushed nor tested as the rest is.
 const ONLY_IN_THE_DOOR: &[&str] = &["fs", "OpenOptions", "File::open", "File::create", "File::options"];
+
+/// What the verbs for an installed OCaml are made of, which is to work wherever Rust does: of the crate
+/// below them they use the types of trees and pure functions.
+const PORTABLE: &[&str] = &["src/switch.rs", "src/switch/", "src/findlib.rs", "src/findlib/", "src/bytes.rs"];
+
+/// Words of systems that not everybody has.
+const ONLY_ON_SOME: &[&str] =
+    &["nix", "libc", "os::unix", "os::linux", "store::disk", "Store", "Directory", "crate::sandbox"];
 
 /// Names that say nothing about what is inside.
 const EMPTY_NAMES: &[&str] = &["utils", "util", "helpers", "helper", "manager", "common", "misc"];
@@ -459,6 +492,21 @@ fn some_things_are_only_done_in_the_files_that_may() {
             for word in ONLY_IN_THE_DOOR.iter().filter(|word| whole_word(&code, word)) {
                 complaints.insert(format!("{}: `{word}` past the door to the disk", source.path));
             }
+        }
+    }
+    report(&complaints);
+}
+
+#[test]
+fn the_verbs_for_an_installed_ocaml_are_portable() {
+    let mut complaints = BTreeSet::new();
+    for source in sources().into_iter().filter(|source| !is_test(&source.path)) {
+        let is_portable = PORTABLE
+            .iter()
+            .any(|place| source.path == *place || (place.ends_with('/') && source.path.starts_with(place)));
+        let code = code(&source.text);
+        for word in ONLY_ON_SOME.iter().filter(|word| is_portable && whole_word(&code, word)) {
+            complaints.insert(format!("{}: `{word}`", source.path));
         }
     }
     report(&complaints);

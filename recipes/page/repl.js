@@ -1,6 +1,6 @@
 // The toplevel page: one transcript, one input, the packages of one universe.
 
-import { OcamlWorker } from "./jtw-client.mjs";
+import { InterruptedError, OcamlWorker, mimeUrl } from "./client/jtw-client.mjs";
 
 const $ = (id) => document.getElementById(id);
 const [statusLine, transcript, input, runButton, stopButton, completions, packages, filter, noMatch] = [
@@ -8,7 +8,6 @@ const [statusLine, transcript, input, runButton, stopButton, completions, packag
 ].map($);
 
 let worker = null;
-let indexUrl = null;
 let baseUrl; // the site's root, when it is known
 let current = null; // the transcript entry that is being evaluated
 
@@ -113,11 +112,13 @@ function insertRequire(name) {
 async function start() {
   setState("loading", "Loading OCaml…");
   try {
-    indexUrl ??= await findIndex();
+    const indexUrl = await findIndex();
     const found = await OcamlWorker.fromIndex(indexUrl, baseUrl, {
-      timeout: 2 ** 31 - 1, // a program may run for as long as the user lets it
+      timeout: Infinity, // a program may run for as long as the user lets it
       initTimeout: 120000,
-      onOutputAt: ({ caml_ppf }) => addValue(caml_ppf),
+      onProgress: ({ library, done, total }) => {
+        statusLine.textContent = `Loading ${library} (${done + 1} of ${total})…`;
+      },
     });
     worker = found.worker;
     showPackages(found.index);
@@ -125,13 +126,17 @@ async function start() {
     setState("ready", `Ready, OCaml ${found.index.compiler.version}`);
     input.focus();
   } catch (error) {
-    worker?.terminate();
-    worker = null;
-    setState("failed", "Could not start");
-    const problem = element("p", "problem", `The toplevel could not be started. ${error.message}`);
-    transcript.append(problem);
-    scrollToEnd();
+    fail(error);
   }
+}
+
+function fail(error) {
+  worker?.terminate();
+  worker = null;
+  stopButton.hidden = true;
+  setState("failed", "Could not start");
+  transcript.append(element("p", "problem", `The toplevel could not be started. ${error.message}`));
+  scrollToEnd();
 }
 
 // ---- evaluating ----------------------------------------------------------------
@@ -148,6 +153,26 @@ function addValue(text) {
   if (!current || text === "") return;
   if (/^Exception: |^Stack overflow/.test(text)) addBlock("error", "Exception", text);
   else addBlock("value", "", text);
+  scrollToEnd();
+}
+
+// A picture, or the text of anything else: nothing that user code made is markup here.
+function addRich(value) {
+  if (!value.mime_type.startsWith("image/")) return addBlock("printed", value.mime_type, value.data);
+  const picture = element("img", "picture");
+  picture.alt = `Output of the type ${value.mime_type}`;
+  picture.src = mimeUrl(value);
+  current.append(picture);
+  scrollToEnd();
+}
+
+// What a program prints while it runs. The answer repeats all of it.
+function addPrinted({ stdout, stderr }) {
+  for (const [kind, text] of [["printed", stdout], ["stderr", stderr]]) {
+    if (!text) continue;
+    const block = current.querySelector(`.${kind}.live`) ?? addBlock(`${kind} live`, "", "");
+    block.lastChild.append(text);
+  }
   scrollToEnd();
 }
 
@@ -170,8 +195,16 @@ async function run() {
   scrollToEnd();
   setState("running", "Running…");
   const slow = setTimeout(() => (stopButton.hidden = false), 400);
+  const entry = current;
   try {
-    const { stdout, stderr } = await worker.eval(code);
+    const { stdout, stderr } = await worker.eval(code, {
+      onOutputAt: ({ caml_ppf, mime_vals }) => {
+        addValue(caml_ppf);
+        mime_vals.forEach(addRich);
+      },
+      onStream: addPrinted,
+    });
+    for (const block of entry.querySelectorAll(".live")) block.remove();
     if (stdout !== "") {
       const block = addBlock("printed", "", stdout);
       current.firstChild.after(block);
@@ -180,26 +213,46 @@ async function run() {
     const required = /^#require\s+"([^"]*)"/.exec(code);
     if (required && current.childElementCount === 1) addBlock("quiet", "", `Loaded ${required[1]}.`);
   } catch (error) {
+    if (error instanceof InterruptedError) return clearTimeout(slow);
     addBlock("error", "Error", error.message);
   }
   clearTimeout(slow);
-  stopButton.hidden = true;
   current = null;
-  scrollToEnd();
-  if (worker) {
-    setState("ready", "Ready");
-    input.focus();
-  }
+  settle();
 }
 
-stopButton.addEventListener("click", () => {
-  const old = worker;
-  worker = null;
-  old.terminate();
+function settle() {
   stopButton.hidden = true;
-  transcript.append(element("p", "note", "Stopped. What was defined before is gone; the toplevel starts afresh."));
-  start();
-});
+  scrollToEnd();
+  setState("ready", "Ready");
+  input.focus();
+}
+
+// Pressed while definitions are made again, it leaves them out.
+let isReplaying = false;
+
+async function stop() {
+  const replay = !isReplaying;
+  isReplaying = replay;
+  current = null;
+  const note = element("p", "note", replay
+    ? "Stopped. What was evaluated before is evaluated again…"
+    : "Stopped. What was defined before is gone; the toplevel starts afresh.");
+  transcript.append(note);
+  scrollToEnd();
+  setState("running", "Starting again…");
+  try {
+    await worker.interrupt({ replay });
+  } catch (error) {
+    if (error instanceof InterruptedError) return;
+    return fail(error);
+  }
+  isReplaying = false;
+  if (replay) note.textContent = "Stopped. What was evaluated before is there again.";
+  settle();
+}
+
+stopButton.addEventListener("click", stop);
 
 $("prompt").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::jtw::Effects;
 
 /// Older workers ask for the first, newer ones for the second; both hold the same bytes.
-pub(super) const FILE_NAMES: [&str; 2] = ["findlib_index", "findlib_index.json"];
+pub const FILE_NAMES: [&str; 2] = ["findlib_index", "findlib_index.json"];
 
 /// An index. Paths are relative to the index's own directory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

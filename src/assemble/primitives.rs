@@ -18,7 +18,9 @@ fn known<'a>(placed: &'a [Placed<'_>]) -> Known<'a> {
     known
 }
 
-fn missing_in(library: &LibraryRecord, known: &Known<'_>) -> Vec<String> {
+/// What `library` needs and neither itself nor anything of `known`, libraries by name, provides that it
+/// requires.
+pub fn missing_in(library: &LibraryRecord, known: &BTreeMap<&str, &LibraryRecord>) -> Vec<String> {
     let mut missing: BTreeSet<&str> = library.missing.iter().map(String::as_str).collect();
     let mut seen = BTreeSet::new();
     let mut waiting: Vec<&str> = library.requires.iter().map(String::as_str).collect();

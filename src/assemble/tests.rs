@@ -255,8 +255,9 @@ fn text_of_packages_is_data_in_every_file_of_a_site() {
 fn the_page_shows_text_and_never_markup() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/page");
     let mut scripts = 0;
-    for entry in std::fs::read_dir(root).unwrap() {
-        let path = entry.unwrap().path();
+    let list = |directory| std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let paths = list(root.clone()).chain(list(root.join("client")));
+    for path in paths.filter(|path| path.is_file()) {
         let text = std::fs::read_to_string(&path).unwrap();
         let shown = path.display();
         match path.extension().and_then(std::ffi::OsStr::to_str) {

@@ -36,16 +36,25 @@ impl LocalBuilder<'_> {
         let surroundings = Surroundings::read(self, job, build, &fields)?;
         let building = Building { builder: self, job, build, fields: &fields, surroundings: &surroundings };
         let (work, staging) = building.prepare()?;
-        let commands = building.commands()?;
-        let (layer, work, staging) = if commands.is_empty() {
-            (Tree::default(), work, staging)
-        } else {
-            let hash = publish(&staging, &work)?;
-            let mut report = self.run(job, &building.request(hash, commands, &[OUT, WORK]))?;
-            (taken(&mut report, OUT)?, taken(&mut report, WORK)?, report.staging)
+        let (layer, work, staging) = match building.main_request(&work, &staging)? {
+            None => (Tree::default(), work, staging),
+            Some(request) => {
+                let mut report = self.run(job, &request)?;
+                (taken(&mut report, OUT)?, taken(&mut report, WORK)?, report.staging)
+            }
         };
         let layer = building.finish(layer, &WorkDir::new(work, &build.workdir), &staging)?;
         publish(&staging, &layer)
+    }
+
+    /// The run of the package's commands, in its working directory as it is before the first of them;
+    /// nothing if it has no commands.
+    pub(super) fn opam_request(&self, job: &Job<'_>, build: &OpamBuild) -> Result<Option<Request>, Failure> {
+        let fields = OpamFile::parse(&build.file).map_err(|error| of_file(build, &error.message))?;
+        let surroundings = Surroundings::read(self, job, build, &fields)?;
+        let building = Building { builder: self, job, build, fields: &fields, surroundings: &surroundings };
+        let (work, staging) = building.prepare()?;
+        building.main_request(&work, &staging)
     }
 }
 
@@ -69,6 +78,16 @@ impl Building<'_> {
             all.extend(commands);
         }
         Ok(all)
+    }
+
+    /// The run of all commands; nothing if there are none.
+    fn main_request(&self, work: &Tree, staging: &Staging) -> Result<Option<Request>, Failure> {
+        let commands = self.commands()?;
+        if commands.is_empty() {
+            return Ok(None);
+        }
+        let hash = publish(staging, work)?;
+        Ok(Some(self.request(hash, commands, &[OUT, WORK])))
     }
 
     /// A run of `commands`, one after the other, in the working directory, which holds `work` in the

@@ -15,8 +15,47 @@ use crate::store::tree::{Tree, TreeHash};
 /// Where compiled archives are written in the sandbox.
 const OUT_DIRECTORY: &str = "/out";
 
+/// The run of the compiler; nothing if there is nothing to compile.
+pub(super) fn jtw_request(job: &Job<'_>, spec: &Jtw, analysis: &jtw::Analysis) -> Option<Request> {
+    if analysis.commands.is_empty() {
+        return None;
+    }
+    let name = |layer: &Layer<usize>| Layer { name: layer.name.clone(), tree: job.trees[layer.tree] };
+    let own = Layer { name: job.derivation.name.to_string(), tree: job.trees[spec.layer] };
+    let libraries = spec.primitives.iter().map(name).chain([own]).collect();
+    let root = std::iter::once(&spec.base).chain(&spec.extra).map(name).collect();
+    let commands = analysis.commands.iter();
+    Some(Request {
+        mounts: vec![
+            Mount::Overlay { at: "/".into(), layers: root, capture: None },
+            Mount::Overlay { at: spec.prefix.clone(), layers: libraries, capture: None },
+            Mount::Overlay { at: OUT_DIRECTORY.into(), layers: Vec::new(), capture: Some(OUT.into()) },
+        ],
+        stages: vec![
+            commands.map(|argv| Command { argv: argv.clone(), cwd: OUT_DIRECTORY.into() }).collect(),
+        ],
+        env: spec.env.clone(),
+        limits: spec.limits,
+    })
+}
+
 impl LocalBuilder<'_> {
     pub(super) fn jtw(&self, job: &Job<'_>, spec: &Jtw) -> Result<TreeHash, Failure> {
+        let analysis = self.analysis(job, spec)?;
+        let finish = |compiled: &Tree, staging: &_| {
+            let tree = jtw::finish(&analysis, compiled, staging);
+            publish(staging, &tree.map_err(|error| jtw_failure(&spec.package, &error))?)
+        };
+        let Some(request) = jtw_request(job, spec, &analysis) else {
+            return finish(&Tree::default(), &self.stage()?);
+        };
+        let mut report = self.run(job, &request)?;
+        let compiled = taken(&mut report, OUT)?;
+        finish(&compiled, &report.staging)
+    }
+
+    /// What is to be compiled for the browser.
+    pub(super) fn analysis(&self, job: &Job<'_>, spec: &Jtw) -> Result<jtw::Analysis, Failure> {
         let layer = self.tree(&job.trees[spec.layer])?;
         let primitives = spec.primitives.iter();
         let primitives =
@@ -28,37 +67,11 @@ impl LocalBuilder<'_> {
             js_of_ocaml: spec.command.clone(),
             prefix: spec.prefix.clone(),
             out: OUT_DIRECTORY.into(),
+            ..jtw::Settings::default()
         };
         let read = |file: &_| self.store.read(file);
         let analysis = jtw::analyse(&spec.package, &spec.version, &layer, &borrowed, &read, &settings);
-        let analysis = analysis.map_err(|error| jtw_failure(&spec.package, &error))?;
-        let finish = |compiled: &Tree, staging: &_| {
-            let tree = jtw::finish(&analysis, compiled, staging);
-            publish(staging, &tree.map_err(|error| jtw_failure(&spec.package, &error))?)
-        };
-        if analysis.commands.is_empty() {
-            return finish(&Tree::default(), &self.stage()?);
-        }
-        let name = |layer: &Layer<usize>| Layer { name: layer.name.clone(), tree: job.trees[layer.tree] };
-        let own = Layer { name: job.derivation.name.to_string(), tree: job.trees[spec.layer] };
-        let libraries = spec.primitives.iter().map(name).chain([own]).collect();
-        let root = std::iter::once(&spec.base).chain(&spec.extra).map(name).collect();
-        let commands = analysis.commands.iter();
-        let request = Request {
-            mounts: vec![
-                Mount::Overlay { at: "/".into(), layers: root, capture: None },
-                Mount::Overlay { at: spec.prefix.clone(), layers: libraries, capture: None },
-                Mount::Overlay { at: OUT_DIRECTORY.into(), layers: Vec::new(), capture: Some(OUT.into()) },
-            ],
-            stages: vec![
-                commands.map(|argv| Command { argv: argv.clone(), cwd: OUT_DIRECTORY.into() }).collect(),
-            ],
-            env: spec.env.clone(),
-            limits: spec.limits,
-        };
-        let mut report = self.run(job, &request)?;
-        let compiled = taken(&mut report, OUT)?;
-        finish(&compiled, &report.staging)
+        analysis.map_err(|error| jtw_failure(&spec.package, &error))
     }
 
     pub(super) fn assembly(&self, job: &Job<'_>, spec: &Assembly) -> Result<TreeHash, Failure> {

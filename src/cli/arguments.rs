@@ -1,8 +1,10 @@
 //! The command line as the user types it: types for clap, nothing else.
 
 pub mod batch;
+pub mod diff;
 pub mod inspect;
 pub mod store;
+pub mod switch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,8 +12,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use self::batch::{Batch, HealthCheck};
-use self::inspect::{Log, Show, WhyNot};
+use self::diff::Diff;
+use self::inspect::{Enter, Log, Show, WhyBuild, WhyDepends, WhyNot};
 use self::store::{Gc, Roots, Verify};
+use self::switch::{Opam, OpamAll};
 
 /// Turns sets of OCaml packages into browser REPLs: a declarative, content-addressed build graph.
 #[derive(Debug, Parser)]
@@ -67,9 +71,34 @@ pub enum Verb {
     /// Say why a package cannot be had in a universe.
     #[command(after_help = "Example: jtwbuild why-not universe.toml ocaml-lsp-server")]
     WhyNot(WhyNot),
+    /// Say why nodes would be built, or, when nothing would, why the last run built some.
+    ///
+    /// Names the root causes: what differs from the nearest earlier build, and what follows from it.
+    #[command(
+        after_help = "Example: jtwbuild why-build universe.toml\n         jtwbuild why-build universe.toml build/fmt.0.9.0 --all"
+    )]
+    WhyBuild(WhyBuild),
+    /// Say by which way a node or package needs another one.
+    ///
+    /// The exit code is 1 when it does not.
+    #[command(after_help = "Example: jtwbuild why-depends universe.toml fmt ocamlfind")]
+    WhyDepends(WhyDepends),
+    /// Say what differs between two universes, locks, contents or sites.
+    ///
+    /// Versions, nodes, files with their sizes, and the types that interfaces offer. The exit code is 0
+    /// if nothing differs, and 1 if anything does.
+    #[command(after_help = "Example: jtwbuild diff old-site new-site --markdown")]
+    Diff(Diff),
     /// Show a node: its key, inputs, how it ended, and its build document.
     #[command(after_help = "Example: jtwbuild show universe.toml build/fmt.0.9.0")]
     Show(Show),
+    /// Open a shell in the sandbox of a node, where its commands run.
+    ///
+    /// Nothing of what is done there is kept.
+    #[command(
+        after_help = "Example: jtwbuild enter universe.toml build/fmt.0.9.0\n         jtwbuild enter universe.toml build/fmt.0.9.0 -- ls -la"
+    )]
+    Enter(Enter),
     /// Print the log of a node.
     #[command(after_help = "Example: jtwbuild log universe.toml build/fmt.0.9.0")]
     Log(Log),
@@ -82,6 +111,15 @@ pub enum Verb {
     /// Serve a site over HTTP.
     #[command(after_help = "Example: jtwbuild serve site")]
     Serve(Serve),
+    /// Make browser artifacts of libraries that are installed, by opam or otherwise.
+    ///
+    /// No store, no sandbox: js_of_ocaml runs as it is installed. Everything is in one directory, with
+    /// one index.
+    #[command(after_help = "Example: jtwbuild opam -o html fmt str")]
+    Opam(Opam),
+    /// The same, with a directory and an index for each library.
+    #[command(name = "opam-all", after_help = "Example: jtwbuild opam-all -o html --all --no-worker")]
+    OpamAll(OpamAll),
     /// Remove from the store what no root keeps.
     ///
     /// Every universe that `realise` makes has a root. What running processes use stays too.

@@ -18,6 +18,7 @@ use super::realise::{Command, memo_place, start_sandbox, whole_way};
 use super::roots::CommandRoot;
 use super::trouble::{Exit, Trouble};
 use super::{render, summary};
+use crate::fetch::git::Answers;
 use crate::package::Requirement;
 use crate::store::disk;
 use crate::toml_reader::FromText;
@@ -83,7 +84,7 @@ fn run(global: &Global, question: &Question<'_>) -> Result<ExitCode, Trouble> {
     let place = memo_place(&store, &verb);
     let root = CommandRoot::new(&store, &verb, &place);
     let command = Command { global, verb: &verb, store: &store, place: &place, root: &root, begun, since };
-    let whole = whole_way(&command, start_sandbox())?;
+    let whole = whole_way(&command, start_sandbox(), Answers::new())?;
     whole.tell_troubles(global, &store);
     let report = Report::new(&whole, &store, &universe, options.ocaml_version.as_str());
     for (path, text) in [(&options.json, report.json()), (&options.md, report.markdown())] {

@@ -8,9 +8,11 @@ use super::arguments::inspect::{Log, Show};
 use super::arguments::{Global, UniverseArguments};
 use super::load::{Loaded, Pinning, open_store};
 use super::render;
+use super::request::RunView;
 use super::trouble::{Exit, Trouble};
 use crate::derivation::{BuildKey, Input, NodeId};
 use crate::diagnostic::did_you_mean;
+use crate::inspect::prospect::input_trees;
 use crate::plan::Plan;
 use crate::store::Store;
 use crate::store::facts::Facts;
@@ -38,6 +40,7 @@ pub(super) fn show(global: &Global, verb: &Show) -> Result<ExitCode, Trouble> {
             "id": derivation.id(),
             "plan_key": found.plan.key(found.node),
             "build_key": found.build,
+            "run": RunView::of_action(&action),
             "action": action,
             "record": known,
         });
@@ -73,6 +76,11 @@ pub(super) fn show(global: &Global, verb: &Show) -> Result<ExitCode, Trouble> {
     if let Some(log) = log_of(&found) {
         let _ = writeln!(text, "  log        {}", log.display());
     }
+    if let Some(run) = RunView::of_action(&action) {
+        text += &run.commands_text("  ");
+        text += &run.environment_text("  ");
+        text += &run.mounts_text("  ");
+    }
     let _ = writeln!(text, "{:#}", serde_json::to_value(&action).expect("an action has only text keys"));
     Ok(render::data(&text))
 }
@@ -100,15 +108,7 @@ fn find(global: &Global, arguments: &UniverseArguments, wanted: &str) -> Result<
     let (plan, _) = loaded.plan(arguments, &store)?;
     let node = by_name(&plan, wanted)?;
     let facts = Facts::load(&store.plans().join("facts"));
-    let trees: Option<Vec<TreeHash>> = plan
-        .derivation(node)
-        .inputs
-        .iter()
-        .map(|input| match input {
-            Input::Tree(tree) => Some(*tree),
-            Input::Node(id) => facts.planned(&plan.key(*id)).map(|fact| fact.tree),
-        })
-        .collect();
+    let trees: Option<Vec<TreeHash>> = input_trees(&plan, &store, &facts, node)?.into_iter().collect();
     let build = trees.map(|trees| plan.derivation(node).build_key(&trees));
     Ok(Found { store, plan, node, build })
 }

@@ -1,7 +1,10 @@
 //! From the arguments to a plan: universe, recipes, lock, solution, pins.
 
+mod git;
 mod libraries;
 mod opam;
+mod tree;
+mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,12 +14,14 @@ use std::time::SystemTime;
 
 pub(super) use self::opam::Opened;
 use self::opam::impossible_lines;
+use self::worker::WorkerSolution;
 use super::arguments::{Global, UniverseArguments};
 use super::trouble::{Exit, Trouble};
 use crate::derivation::{Input, Kind};
 use crate::diagnostic::did_you_mean;
 use crate::fetch::debian::catalogue::SUITES;
 use crate::fetch::debian::{self, BaseSpec, Notice};
+use crate::fetch::git::Answers;
 use crate::fetch::glob::Glob;
 use crate::fetch::{Expired, Fetcher, Settings};
 use crate::lock::{Lock, LockedBase};
@@ -31,14 +36,16 @@ use crate::plan::Plan;
 use crate::plan::evaluate::{Evaluation, evaluate};
 use crate::recipe::opam::OpamRecipe;
 use crate::recipe::overlay::Recipes;
+use crate::recipe::values::PackageSource;
 use crate::recipe::{AssemblyRecipe, BaseRecipe, JtwRecipe, JtwToolsRecipe, RecipeKind, ScriptRecipe};
 use crate::solution::{Release, Solution};
 use crate::solve::opam::Impossible;
 use crate::solve::solve;
 use crate::store::tree::TreeHash;
 use crate::store::{Store, disk};
+use crate::universe::layout::Layout;
 use crate::universe::node::NodeSource;
-use crate::universe::{ExpiredRelease, Tools, Universe};
+use crate::universe::{ExpiredRelease, ToolsSource, Universe};
 
 /// A universe with everything that was found for it.
 pub(super) struct Loaded {
@@ -49,10 +56,16 @@ pub(super) struct Loaded {
     pub notices: Vec<Notice>,
     /// What else is worth a line.
     pub told: Vec<String>,
+    /// What branches and tags stand for other commits than the lock had, one line each.
+    pub moved: Vec<String>,
+    /// What git servers have said in this run before the universe was read.
+    pub answers: Answers,
     /// What was asked for, each by itself, and cannot be had.
     pub impossible: Vec<Impossible>,
     /// Content of the site's root, once it is planned.
     pub page: Option<TreeHash>,
+    /// The packages, once it is planned.
+    pub solution: Solution,
     lock_path: PathBuf,
     /// Opam repositories that are directories.
     directories: Vec<PathBuf>,
@@ -60,6 +73,8 @@ pub(super) struct Loaded {
     recipe_directories: Vec<PathBuf>,
     /// What the lock file held when it was read.
     pub lock_before: Option<Lock>,
+    /// Whether everything is chosen anew.
+    is_renewed: bool,
     /// Content of the local sources of nodes, once it is planned.
     sources: BTreeMap<RelativePath, TreeHash>,
 }
@@ -160,12 +175,16 @@ impl Loaded {
             fetcher,
             notices: Vec::new(),
             told: Vec::new(),
+            moved: Vec::new(),
+            answers: Answers::new(),
             impossible: Vec::new(),
             page: None,
+            solution: Solution::default(),
             directories: Vec::new(),
             lock_path,
             recipe_directories,
             lock_before,
+            is_renewed: pinning == Pinning::Renew,
             sources: BTreeMap::new(),
         })
     }
@@ -178,7 +197,9 @@ impl Loaded {
     ) -> Result<(Plan, Pins), Trouble> {
         let mut solution = self.solve(store)?;
         self.add_libraries(&mut solution)?;
-        self.pin_bases(&solution)?;
+        self.pin_commits(arguments, store, &solution)?;
+        let of_worker = self.solve_worker(store)?;
+        self.pin_bases(&solution, of_worker.as_ref())?;
         if arguments.locked && self.lock_before.as_ref() != Some(&self.lock) {
             let message =
                 format!("`{}` does not pin everything that the universe needs", self.lock_path.display());
@@ -186,17 +207,23 @@ impl Loaded {
             return Err(Trouble::new(Exit::Input, "jtwbuild::lock::incomplete", message, Some(help)));
         }
         let mut pins = Pins::new(&self.lock);
-        for package in &solution.packages {
+        let packages_of_worker = of_worker.iter().flat_map(|worker| &worker.solution.packages);
+        for package in solution.packages.iter().chain(packages_of_worker) {
             match &package.release {
                 Release::Recipe(recipe) => {
-                    if let Provision::Built { source: Some(source), .. } = &recipe.provision {
+                    if let Provision::Built { source: Some(PackageSource::Archive(source)), .. } =
+                        &recipe.provision
+                    {
                         pins.pin_archive(&source.archive);
                     }
                 }
                 // The lock pins its packages.
                 Release::Debian(_) => {}
                 Release::Opam(release) => {
-                    let source = release.source.iter().map(|source| &source.archive.archive);
+                    let source = release.source.iter().filter_map(|source| match source.url()? {
+                        PackageSource::Archive(archive) => Some(&archive.archive),
+                        PackageSource::Git(_) => None,
+                    });
                     source
                         .chain(release.extra.iter().map(|(_, archive)| archive))
                         .for_each(|archive| pins.pin_archive(archive));
@@ -213,9 +240,11 @@ impl Loaded {
         }
         self.sources = self.pin_sources(&mut pins)?;
         let (worker, page) = match self.universe.compiler {
-            Some(_) => (Some(self.pin_worker(&mut pins)?), Some(self.pin_page(&mut pins)?)),
+            Some(_) => (self.pin_worker(&mut pins)?, Some(self.pin_page(&mut pins)?)),
             None => (None, None),
         };
+        let worker_packages =
+            of_worker.map(|worker| worker.with_files(&self.recipes, &mut pins)).transpose()?;
         let platform =
             if self.universe.repositories.has_opam() { self.platform()? } else { Platform::debian("") };
         self.page = page;
@@ -227,8 +256,10 @@ impl Loaded {
             platform: &platform,
             sources: &self.sources,
             worker,
+            worker_packages: worker_packages.as_ref(),
             page,
         })?;
+        self.solution = solution;
         Ok((plan, pins))
     }
 
@@ -268,9 +299,11 @@ impl Loaded {
         let mut watched = Watched::default();
         watched.add_content(&self.lock_path, self.lock.render().as_bytes());
         let files = self.universe.files.iter().map(|file| PathBuf::from(&file.name));
-        let tools = match &self.universe.tools {
-            Tools::BuiltIn => None,
-            Tools::Path { path, .. } => Some(self.universe.directory.join(path)),
+        let branches = self.lock.git.iter().filter(|(question, _)| question.reference.is_followed());
+        watched.branches = branches.map(|(question, commit)| (question.clone(), commit.clone())).collect();
+        let tools = match &self.universe.tools.source {
+            ToolsSource::BuiltIn | ToolsSource::Git(_) => None,
+            ToolsSource::Path { path, .. } => Some(self.universe.directory.join(path)),
         };
         let directories = self.recipe_directories.iter().chain(&self.directories).cloned();
         for path in files.chain(directories).chain(tools) {
@@ -330,7 +363,7 @@ impl Loaded {
     }
 
     /// Pins the packages of every base that a node may need, and drops the others.
-    fn pin_bases(&mut self, solution: &Solution) -> Result<(), Trouble> {
+    fn pin_bases(&mut self, solution: &Solution, worker: Option<&WorkerSolution>) -> Result<(), Trouble> {
         self.check_bases()?;
         let mut needed = BTreeSet::new();
         if self.universe.compiler.is_some() {
@@ -341,6 +374,9 @@ impl Loaded {
                 self.universe.base.recipe.clone()
             };
             needed.insert(of_packages);
+            if let Some(worker) = worker {
+                needed.extend(worker.bases());
+            }
             if self.universe.has_site {
                 needed.insert(tools.base);
                 needed.extend(tools.extra);
@@ -367,7 +403,12 @@ impl Loaded {
             self.lock.bases.insert(name, base);
         }
         if self.universe.repositories.has_opam() {
-            self.pin_extensions(solution, &bases)?;
+            let base = self.universe.opam_base(&OpamRecipe::load(&self.recipes)?.recipe).clone();
+            self.pin_extensions(solution, &base, &bases)?;
+        }
+        if let Some(worker) = worker {
+            self.pin_extensions(&worker.solution, &worker.base, &bases)?;
+            self.check_worker_bases(worker)?;
         }
         self.check_libraries()
     }
@@ -419,14 +460,21 @@ impl Loaded {
         Ok(sources)
     }
 
-    fn pin_worker(&self, pins: &mut Pins) -> Result<TreeHash, Trouble> {
-        match &self.universe.tools {
-            Tools::BuiltIn => {
+    /// Content of the worker's source, unless a node fetches it.
+    fn pin_worker(&self, pins: &mut Pins) -> Result<Option<TreeHash>, Trouble> {
+        match &self.universe.tools.source {
+            ToolsSource::Git(_) => Ok(None),
+            ToolsSource::BuiltIn => {
                 let recipe = JtwToolsRecipe::load(&self.recipes)?.recipe;
-                Ok(pins.pin_folder(&self.recipes, recipe.worker.as_str())?)
+                Ok(Some(pins.pin_folder(&self.recipes, recipe.worker.as_str())?))
             }
-            Tools::Path { path, span } => {
-                pins.pin_path(&self.universe.directory.join(path)).map_err(|error| {
+            ToolsSource::Path { path, span } => {
+                let path = self.universe.directory.join(path);
+                let pinned = match self.universe.tools.layout {
+                    Layout::Worker => pins.pin_path(&path),
+                    Layout::Opam { .. } => pins.pin_repository(&path),
+                };
+                pinned.map(Some).map_err(|error| {
                     let message = format!("the worker's source cannot be read: {error}");
                     let help = "the path is relative to the universe file".to_owned();
                     self.universe

@@ -17,11 +17,12 @@ use super::load::{Loaded, Pinning, lock_path, open_store};
 use super::progress::{Display, Loudness};
 use super::roots::{self, CommandRoot};
 use super::trouble::{Exit, Trouble};
-use super::{render, shortcut, sources, summary};
+use super::{render, runs, shortcut, sources, summary};
 use crate::builder::machine::most_builders;
 use crate::builder::{AnySandbox, LocalBuilder};
 use crate::derivation::{BuildKey, Kind};
 use crate::fetch::Fetcher;
+use crate::fetch::git::Answers;
 use crate::memo::table::Table;
 use crate::memo::{self, Made, SourceNote};
 use crate::outcome::{Failure, Outcome};
@@ -116,16 +117,16 @@ pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> 
     let store = open_store(global)?;
     let place = memo_place(&store, verb);
     let root = CommandRoot::new(&store, verb, &place);
-    let mut sandbox = None;
+    let (mut sandbox, mut answers) = (None, Answers::new());
     // What no root keeps may be gone the next moment: then the whole way is taken.
     if let Some(recalled) = place.recall().filter(|recalled| root.is_there(&recalled.memo.made.universe)) {
         let command = Command { global, verb, store: &store, place: &place, root: &root, begun, since };
-        if let Some(code) = shortcut::run(&command, recalled, &mut sandbox)? {
+        if let Some(code) = shortcut::run(&command, recalled, &mut sandbox, &mut answers)? {
             return Ok(code);
         }
     }
     let command = Command { global, verb, store: &store, place: &place, root: &root, begun, since };
-    let whole = whole_way(&command, sandbox.unwrap_or_else(start_sandbox))?;
+    let whole = whole_way(&command, sandbox.unwrap_or_else(start_sandbox), answers)?;
     let lines = lines(&whole.plan, &whole.run);
     let is_loud = whole.tell_troubles(global, &store);
     let printed = tell(verb, is_loud, &store, &whole.made, &summary::counts(&whole.run), &lines, begun);
@@ -144,10 +145,15 @@ pub(super) struct Whole {
     stop: Arc<Stop>,
 }
 
-/// Loads, plans, realises and publishes.
-pub(super) fn whole_way(command: &Command<'_>, sandbox: AnySandbox) -> Result<Whole, Trouble> {
+/// Loads, plans, realises and publishes. `answers` are those of git servers that were asked already.
+pub(super) fn whole_way(
+    command: &Command<'_>,
+    sandbox: AnySandbox,
+    answers: Answers,
+) -> Result<Whole, Trouble> {
     let Command { global, verb, store, place, root, since, .. } = *command;
     let mut loaded = Loaded::read(&verb.universe, Pinning::Complete)?;
+    loaded.answers = answers;
     let (plan, pins) = loaded.plan(&verb.universe, store)?;
     let target = verb.output.clone().unwrap_or_else(|| loaded.output());
     let is_each = loaded.universe.repositories.solving == Solving::Each;
@@ -155,10 +161,12 @@ pub(super) fn whole_way(command: &Command<'_>, sandbox: AnySandbox) -> Result<Wh
     if site.is_some() {
         publish::check(&target)?;
     }
-    if loaded.write_lock()? && !global.quiet {
+    let is_told = !global.quiet && !loaded.only_moved();
+    if loaded.write_lock()? && is_told {
         let path = lock_path(&verb.universe.universe);
         render::note(&format!("wrote {}: it pins the bases' packages and all versions", path.display()));
     }
+    tell_moves(global, &loaded);
     for remark in loaded.remarks() {
         render::note(&remark);
     }
@@ -169,6 +177,7 @@ pub(super) fn whole_way(command: &Command<'_>, sandbox: AnySandbox) -> Result<Wh
     }
     let parts = (&plan, &pins, &sandbox, &facts);
     let run = realise_plan(global, verb, store, &loaded.fetcher, parts, &stop);
+    runs::leave(command, loaded.universe.name.as_str(), &plan, &run);
     let tree = site.tree(&run, store, &pins)?;
     let mut keeps = roots::of_run(&plan, &run);
     tree.iter().for_each(|tree| keeps.add_tree(tree));
@@ -206,6 +215,13 @@ pub(super) fn whole_way(command: &Command<'_>, sandbox: AnySandbox) -> Result<Wh
         let _ = place.leave(store, watched, made.clone(), table, Some(&heads));
     }
     Ok(Whole { loaded, plan, run, made, stop })
+}
+
+/// Says which branches and tags stand for other commits than the lock had.
+pub(super) fn tell_moves(global: &Global, loaded: &Loaded) {
+    if !global.quiet {
+        loaded.moved.iter().for_each(|line| render::note(line));
+    }
 }
 
 impl Whole {

@@ -1,12 +1,15 @@
 //! The short way of `jtwbuild realise`: when nothing but sources of nodes has changed since a run
-//! whose memo is there, nothing is parsed, and only what these sources reach is planned.
+//! whose memo is there, nothing is parsed, and only what these sources reach is planned. Servers of
+//! followed branches are asked first: when one has moved, the whole way is taken.
 
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 
 use super::realise::{Command, NodeLine, exit, realise_plan, start_sandbox, stop_on_signals, tell};
 use super::trouble::Trouble;
-use super::{render, roots, summary};
+use super::{render, roots, runs, summary};
 use crate::builder::AnySandbox;
+use crate::fetch::git::{self, Answers};
 use crate::fetch::{self, Fetcher};
 use crate::memo::snapshot::{Part, plan_part};
 use crate::memo::table::Table;
@@ -22,12 +25,16 @@ use crate::store::tree::TreeHash;
 const FEW: usize = 16;
 
 /// Goes the short way; `None` if it is not for this run, and nothing has been done. `sandbox` is
-/// filled when one was started.
+/// filled when one was started, `answers` with what servers were asked.
 pub(super) fn run(
     command: &Command<'_>,
     Recalled { mut memo, suspects }: Recalled,
     sandbox: &mut Option<AnySandbox>,
+    answers: &mut Answers,
 ) -> Result<Option<ExitCode>, Trouble> {
+    if !branches_stay(command, &memo, answers) {
+        return Ok(None);
+    }
     let mut pins = Pins::default();
     let (mut changes, mut gone) = (Vec::new(), Keeps::default());
     let mut is_fresh = true;
@@ -73,6 +80,7 @@ pub(super) fn run(
             table.set_result(*node, &build, &tree);
         }
     }
+    runs::leave_part(command, &memo.made.universe, &table, &part, &run);
     let fresh = roots::of_nodes(&table, part.places.iter().copied());
     let updated = command.root.updated(&memo.made.universe, &table, gone, &fresh);
     let keeps = updated.unwrap_or_else(|| roots::of_nodes(&table, 0..table.len()));
@@ -109,6 +117,19 @@ pub(super) fn run(
     // See the end of the whole way.
     std::mem::forget((part, run, lines));
     Ok(Some(code))
+}
+
+/// Whether followed branches are where they were. The lock says so when it is to be obeyed: it is as it
+/// was then, too.
+fn branches_stay(command: &Command<'_>, memo: &Memo, answers: &mut Answers) -> bool {
+    let (branches, arguments) = (&memo.watched.branches, &command.verb.universe);
+    if branches.is_empty() || arguments.locked || arguments.offline {
+        return true;
+    }
+    let questions: Vec<_> = branches.iter().map(|(question, _)| question.clone()).collect();
+    *answers = git::ask(command.store, &questions, &AtomicBool::new(false));
+    let stays = |(question, commit)| matches!(answers.get(question), Some(Ok(now)) if now == commit);
+    branches.iter().map(|(question, commit)| (question, commit)).all(stays)
 }
 
 /// Only the site is looked at. A memo that tells more than the one before replaces it.

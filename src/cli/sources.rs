@@ -31,13 +31,23 @@ pub(super) fn notes(plan: &Plan, universe: &Universe, fetcher: &Fetcher, store: 
     let mut notes = Vec::new();
     for node in plan.ids().filter(|node| plan.derivation(*node).kind == Kind::Source) {
         let derivation = plan.derivation(node);
-        let Ok(Action::Fetch(fetch)) = derivation.action() else { continue };
+        let substituted = substituted.contains(&*derivation.name);
+        let fetch = match derivation.action() {
+            Ok(Action::Fetch(fetch)) => fetch,
+            Ok(Action::Git(git)) if substituted => {
+                let checksums = format!("git={}", git.commit);
+                let (name, from) = (derivation.name.to_string(), Some(git.url));
+                notes.push(SourceNote { name, checksums, from, substituted, weak: false });
+                continue;
+            }
+            _ => continue,
+        };
         let provenance = fetcher.provenance(store, &fetch.archive, None);
         let note = SourceNote {
             name: derivation.name.to_string(),
             checksums: provenance.checksums,
             from: provenance.giver.as_ref().map(ToString::to_string),
-            substituted: substituted.contains(&*derivation.name),
+            substituted,
             weak: provenance.is_weak,
         };
         let is_plain = matches!(provenance.giver, None | Some(Giver::Place(_)));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{render, sources};
-use crate::derivation::NodeId;
+use crate::derivation::{Action, NodeId};
 use crate::memo::Made;
 use crate::outcome::Failure;
 use crate::plan::Plan;
@@ -36,7 +36,9 @@ pub(super) fn root_causes(store: &Store, plan: &Plan, run: &Run) -> String {
                 let _ = writeln!(text, "{tail}  log: {}", log.display());
             }
         }
-        if let Some(hint) = hint(failure) {
+        let is_git = matches!(plan.derivation(node).action(), Ok(Action::Git(_)));
+        let hint = if is_git { hint_for_commit(failure) } else { None }.or_else(|| hint(failure));
+        if let Some(hint) = hint {
             let _ = writeln!(text, "  help: {hint}");
         }
     }
@@ -128,8 +130,20 @@ fn blocked_by(plan: &Plan, run: &Run, node: NodeId) -> usize {
     run.nodes.iter().filter(|report| report.outcome.because() == Some(&id)).count()
 }
 
+/// What the reader may do where a commit could not be had.
+pub(super) fn hint_for_commit(failure: &Failure) -> Option<&'static str> {
+    Some(match failure {
+        Failure::FetchFailed { lost: true, .. } => {
+            "somebody has rewritten the branch, or the commit was never there: `jtwbuild update` takes what there is now"
+        }
+        Failure::FetchFailed { .. } => "check the URL and the network, then run the same command",
+        Failure::BadInput { .. } => "this is remembered of the commit; another one is tried like any other",
+        _ => return None,
+    })
+}
+
 /// What the reader may do about a failure.
-fn hint(failure: &Failure) -> Option<&'static str> {
+pub(super) fn hint(failure: &Failure) -> Option<&'static str> {
     Some(match failure {
         Failure::BuilderExit { .. } | Failure::BuilderSignal { .. } | Failure::MissingOutput { .. } => {
             "the failure is remembered; after a change outside the recipe, `--retry-failed` tries again"

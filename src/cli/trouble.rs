@@ -1,11 +1,14 @@
 //! Errors on their way to the terminal: what kind decides the exit code, and the hint that only
 //! the command line knows.
 
+pub(super) mod git;
 mod repository;
+mod switch;
 
 use crate::diagnostic::SourceError;
 use crate::fetch::debian::DebianError;
 use crate::fetch::mirror::MirrorError;
+use crate::inspect::sites::SiteError;
 use crate::package::set::{Misplaced, PackageError};
 use crate::pins::PinError;
 use crate::plan::evaluate::PlanError;
@@ -54,7 +57,7 @@ impl Trouble {
         Self { exit, shown: Shown::Message { code, message: message.to_string(), help } }
     }
 
-    fn sources(errors: Vec<SourceError>) -> Self {
+    pub(super) fn sources(errors: Vec<SourceError>) -> Self {
         Self { exit: Exit::Input, shown: Shown::Sources(errors) }
     }
 }
@@ -142,7 +145,7 @@ impl From<PlanError> for Trouble {
         match error {
             PlanError::Recipe(error) => error.into(),
             PlanError::Source(error) => error.into(),
-            PlanError::UnpinnedBase(_) => {
+            PlanError::UnpinnedBase(_) | PlanError::UnpinnedGit(_) => {
                 let help = "`jtwbuild update` writes a complete lock";
                 Self::new(Exit::Input, "jtwbuild::lock::incomplete", error, Some(help))
             }
@@ -205,6 +208,15 @@ impl From<PublishError> for Trouble {
                 let help = "give another directory with `-o DIR`, or empty this one";
                 Self::new(Exit::Environment, "jtwbuild::publish::occupied", error, Some(help))
             }
+        }
+    }
+}
+
+impl From<SiteError> for Trouble {
+    fn from(error: SiteError) -> Self {
+        match error {
+            SiteError::Store(error) => error.into(),
+            error => Self::new(Exit::Input, "jtwbuild::diff::site", error, None),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::arguments::{Global, Update};
 use super::load::{Loaded, Pinning, lock_path, open_store};
+use super::realise::tell_moves;
 use super::render;
 use super::trouble::Trouble;
 
@@ -19,11 +20,15 @@ pub(super) fn run(global: &Global, verb: &Update) -> Result<ExitCode, Trouble> {
     if global.quiet {
         return Ok(ExitCode::SUCCESS);
     }
-    for (name, version) in &loaded.lock.packages {
-        match before.packages.get(name) {
-            Some(old) if old == version => {}
-            Some(old) => render::note(&format!("{name}: {old} → {version}")),
-            None => render::note(&format!("{name}: {version} is new")),
+    tell_moves(global, &loaded);
+    let of_worker = (&loaded.lock.tools, &before.tools, "for the worker, ");
+    for (now, before, whose) in [(&loaded.lock.packages, &before.packages, ""), of_worker] {
+        for (name, version) in now {
+            match before.get(name) {
+                Some(old) if old == version => {}
+                Some(old) => render::note(&format!("{whose}{name}: {old} → {version}")),
+                None => render::note(&format!("{whose}{name}: {version} is new")),
+            }
         }
     }
     for (name, base) in &loaded.lock.bases {

@@ -6,14 +6,17 @@
 //!
 //! - no settings but ours: neither the system's nor the user's configuration, and of the environment
 //!   only what finds programs, keys, proxies and certificates;
-//! - no hooks, no templates, no submodules, no filters, no attributes, no checkout: blobs are read as
-//!   they are, by their ids, from a bare repository in scratch space that is removed afterwards;
-//! - protocols from a list; URLs and names never begin with `-` (see [`crate::opam::place`], which
-//!   reads them) and stand behind `--`;
+//! - no hooks, no templates, no filters, no attributes, no checkout, and no submodules but those that
+//!   [`export`] fetches in the same way: blobs are read as they are, by their ids, from a bare repository in scratch space that is removed afterwards;
+//! - protocols from a list; URLs and names never begin with `-` (see
+//!   [`crate::source::git`], which checks them) and stand behind `--`;
 //! - what is asked for by name is first resolved to a commit's id, and only that id is fetched. Git
 //!   checks that the objects have the hashes that name them.
 
+mod ask;
 mod error;
+mod export;
+mod files;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -24,9 +27,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+pub use self::ask::{Answers, ask};
 pub use self::error::GitError;
+pub use self::export::{Export, Limits};
+pub use self::files::{GitFile, GitKind};
 
-use crate::store::{Store, StoreError, disk};
+use crate::store::{Store, disk};
 
 /// Protocols that git may speak.
 const PROTOCOLS: &str = "https:http:ssh:git:file";
@@ -75,35 +81,17 @@ const SETTINGS: [&str; 12] = [
 const ASK: Duration = Duration::from_secs(120);
 /// Everything else ends within this time.
 const FETCH: Duration = Duration::from_secs(3600);
+/// The shortest time between two looks at whether git has ended.
+const GLANCE: Duration = Duration::from_micros(250);
 /// Bytes that a fetch may put on the disk.
 const MAX_FETCHED: u64 = 4 << 30;
+/// Bytes of the list of a commit's files.
+const MAX_LISTED: u64 = 256 << 20;
 /// Bytes of git's words that messages show.
 const MAX_SAID: usize = 1500;
 
 /// A branch, tag or nothing: the branch that `HEAD` names.
 pub type Wanted<'a> = Option<&'a str>;
-
-/// A file of a commit.
-#[derive(Clone, Debug)]
-pub struct GitFile {
-    /// From the root; any bytes.
-    pub path: Vec<u8>,
-    pub kind: GitKind,
-    /// Of files only.
-    pub bytes: Vec<u8>,
-}
-
-/// What a path of a commit stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GitKind {
-    File {
-        executable: bool,
-    },
-    /// A file that is longer than allowed; its bytes are not there.
-    TooLong,
-    /// A symbolic link or a submodule; neither is followed.
-    Other,
-}
 
 /// One git repository, reached through scratch space of `store`.
 #[derive(Clone, Copy)]
@@ -114,60 +102,9 @@ pub struct Remote<'a> {
 }
 
 impl Remote<'_> {
-    /// The id of the commit that a branch, else a tag, names there now.
-    pub fn resolve(&self, wanted: Wanted<'_>) -> Result<String, GitError> {
-        let scratch = Scratch::new(self.store)?;
-        let patterns = match wanted {
-            None => vec!["HEAD".to_owned()],
-            Some(name) => {
-                [format!("refs/heads/{name}"), format!("refs/tags/{name}"), format!("refs/tags/{name}^{{}}")]
-                    .into()
-            }
-        };
-        let mut arguments = vec!["ls-remote", "--quiet", "--", self.url];
-        arguments.extend(patterns.iter().map(String::as_str));
-        self.git(&scratch, &arguments, ASK, None)?;
-        let answer = scratch.answer()?;
-        let lines: Vec<(&str, &str)> = answer.lines().filter_map(|line| line.split_once('\t')).collect();
-        let named = |name: &str| lines.iter().find(|(_, reference)| *reference == name).map(|(id, _)| *id);
-        let found = match wanted {
-            None => named("HEAD"),
-            // A tag with a message is an object of its own; `^{}` is the commit.
-            Some(_) => named(&patterns[0]).or_else(|| named(&patterns[2])).or_else(|| named(&patterns[1])),
-        };
-        match found.filter(|id| is_id(id)) {
-            Some(id) => Ok(id.to_owned()),
-            None => Err(self.no_reference(&scratch, wanted)),
-        }
-    }
-
-    /// The error for a missing branch, with one of a similar name.
-    fn no_reference(&self, scratch: &Scratch<'_>, wanted: Wanted<'_>) -> GitError {
-        let (url, name) = (self.url.to_owned(), wanted.unwrap_or("HEAD").to_owned());
-        let all = self.git(scratch, &["ls-remote", "--quiet", "--refs", "--", self.url], ASK, None);
-        let answer = all.and_then(|()| scratch.answer()).unwrap_or_default();
-        if answer.trim().is_empty() {
-            // Also what a web page looks like to git.
-            return GitError::NotGit { url, said: "it has no branches and no tags".into() };
-        }
-        let names = answer.lines().filter_map(|line| {
-            let reference = line.split_once('\t')?.1;
-            reference.strip_prefix("refs/heads/").or_else(|| reference.strip_prefix("refs/tags/"))
-        });
-        let like = crate::diagnostic::did_you_mean(&name, names).map(str::to_owned);
-        GitError::NoReference { url, name, like }
-    }
-
-    /// The files of a commit that `wants` by their paths; of those, files longer than `longest` bytes
-    /// without their bytes. `near` is a branch or tag to look at when the server does not give away
-    /// single commits.
-    pub fn files(
-        &self,
-        commit: &str,
-        near: Wanted<'_>,
-        wants: &dyn Fn(&[u8]) -> bool,
-        longest: u64,
-    ) -> Result<Vec<GitFile>, GitError> {
+    /// A bare repository in scratch space that has this commit with all its files. `near` is a branch or
+    /// tag to look at when the server does not give away single commits.
+    fn with_commit(&self, commit: &str, near: Wanted<'_>) -> Result<Scratch<'_>, GitError> {
         let scratch = Scratch::new(self.store)?;
         let format = if commit.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
         self.git(&scratch, &["init", "--quiet", "--bare", "--template=", format], ASK, None)?;
@@ -178,16 +115,27 @@ impl Remote<'_> {
         if scratch.answer()?.trim() != commit {
             return Err(self.no_commit(commit, "it is not a commit"));
         }
-        self.git(&scratch, &["ls-tree", "-r", "-l", "-z", "--full-tree", commit], FETCH, None)?;
-        let listed = fs::read(&scratch.output).map_err(GitError::Io)?;
-        let mut files: Vec<(GitFile, &str)> = Vec::new();
-        for line in listed.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
-            let one =
-                listed_file(line, longest).ok_or_else(|| self.failed("it lists files in an unknown way"))?;
-            files.extend(wants(&one.0.path).then_some(one));
-        }
-        self.read_blobs(&scratch, &mut files)?;
-        Ok(files.into_iter().map(|(file, _)| file).collect())
+        Ok(scratch)
+    }
+
+    /// What `ls-tree` says of everything in a commit: one record for each file, link and submodule.
+    fn list(&self, scratch: &Scratch<'_>, commit: &str) -> Result<Vec<u8>, GitError> {
+        self.git(scratch, &["ls-tree", "-r", "-l", "-z", "--full-tree", commit], FETCH, None)?;
+        scratch.answer_within(MAX_LISTED)?.ok_or_else(|| self.failed("it lists too many files"))
+    }
+
+    /// Lets git write the blobs with these ids, one after the other; see [`Blobs`].
+    fn blobs<'a>(
+        &self,
+        scratch: &Scratch<'_>,
+        ids: impl Iterator<Item = &'a str>,
+    ) -> Result<Blobs, GitError> {
+        let ids: String = ids.flat_map(|id| [id, "\n"]).collect();
+        let input = scratch.directory.join("wanted");
+        fs::write(&input, ids).map_err(GitError::Io)?;
+        self.git(scratch, &["cat-file", "--batch", "--buffer"], FETCH, Some(&input))?;
+        let answer = File::open(&scratch.output).map_err(GitError::Io)?;
+        Ok(Blobs(BufReader::with_capacity(1 << 18, answer)))
     }
 
     fn no_commit(&self, commit: &str, said: &str) -> GitError {
@@ -231,29 +179,6 @@ impl Remote<'_> {
             Err(GitError::Stopped) => Err(GitError::Stopped),
             Err(_) => Ok(false),
         }
-    }
-
-    /// Reads the bytes of files, each listed with the id of its blob.
-    fn read_blobs(&self, scratch: &Scratch<'_>, files: &mut [(GitFile, &str)]) -> Result<(), GitError> {
-        let wanted = files.iter().filter(|(file, _)| matches!(file.kind, GitKind::File { .. }));
-        let ids: String = wanted.flat_map(|(_, id)| [*id, "\n"]).collect();
-        let input = scratch.directory.join("wanted");
-        fs::write(&input, ids).map_err(GitError::Io)?;
-        self.git(scratch, &["cat-file", "--batch", "--buffer"], FETCH, Some(&input))?;
-        let mut answer =
-            BufReader::with_capacity(1 << 20, File::open(&scratch.output).map_err(GitError::Io)?);
-        for (file, id) in files.iter_mut().filter(|(file, _)| matches!(file.kind, GitKind::File { .. })) {
-            let mut head = String::new();
-            answer.read_line(&mut head).map_err(GitError::Io)?;
-            let size = head.trim_end().strip_prefix(*id).and_then(|rest| rest.strip_prefix(" blob "));
-            let size: usize = size
-                .and_then(|size| size.parse().ok())
-                .ok_or_else(|| self.failed("it does not have all files of the commit"))?;
-            file.bytes = vec![0; size];
-            answer.read_exact(&mut file.bytes).map_err(GitError::Io)?;
-            answer.read_exact(&mut [0]).map_err(GitError::Io)?;
-        }
-        Ok(())
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one program outside the sandbox: see above")]
@@ -307,7 +232,6 @@ impl Remote<'_> {
     fn wait(&self, child: Child, scratch: &Scratch<'_>, patience: Duration) -> Result<bool, GitError> {
         let mut child = Running(child);
         let since = Instant::now();
-        let mut pause = Duration::from_millis(1);
         loop {
             if let Some(status) = child.0.try_wait().map_err(GitError::Io)? {
                 return Ok(status.success());
@@ -318,11 +242,11 @@ impl Remote<'_> {
             if since.elapsed() > patience {
                 return Err(GitError::TimeOut { url: self.url.to_owned(), after: patience });
             }
-            if scratch.fetched() > MAX_FETCHED {
+            if scratch.fetched() > MAX_FETCHED || scratch.said() > MAX_FETCHED {
                 return Err(GitError::TooLarge { url: self.url.to_owned() });
             }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(50));
+            // An answer of a few milliseconds is seen at once, and a long fetch is looked at now and then.
+            std::thread::sleep((since.elapsed() / 8).clamp(GLANCE, 40 * GLANCE));
         }
     }
 
@@ -340,6 +264,7 @@ impl Remote<'_> {
             "Authentication failed",
             "could not read Username",
             "Permission denied",
+            "dubious ownership",
             "error: 401",
             "error: 403",
         ]) {
@@ -388,18 +313,30 @@ fn is_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// One record of `git ls-tree -l`: `100644 blob <id> <size>\t<path>`.
-fn listed_file(record: &[u8], longest: u64) -> Option<(GitFile, &str)> {
-    let tab = record.iter().position(|byte| *byte == b'\t')?;
-    let mut words = std::str::from_utf8(&record[..tab]).ok()?.split_ascii_whitespace();
-    let (mode, kind, id, size) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    let kind = match (mode, kind) {
-        ("100644" | "100755" | "100664", "blob") if size.parse::<u64>().ok()? > longest => GitKind::TooLong,
-        ("100644" | "100664", "blob") => GitKind::File { executable: false },
-        ("100755", "blob") => GitKind::File { executable: true },
-        _ => GitKind::Other,
-    };
-    is_id(id).then(|| (GitFile { path: record[tab + 1..].to_vec(), kind, bytes: Vec::new() }, id))
+/// What git wrote for `cat-file --batch`.
+struct Blobs(BufReader<File>);
+
+impl Blobs {
+    /// The bytes of the next blob, which must be the one with this id, as `read` takes them.
+    fn next<T>(
+        &mut self,
+        id: &str,
+        remote: &Remote<'_>,
+        read: impl FnOnce(&mut dyn Read, u64) -> Result<T, GitError>,
+    ) -> Result<T, GitError> {
+        let mut head = String::new();
+        self.0.read_line(&mut head).map_err(GitError::Io)?;
+        let size = head.trim_end().strip_prefix(id).and_then(|rest| rest.strip_prefix(" blob "));
+        let size: u64 = size
+            .and_then(|size| size.parse().ok())
+            .ok_or_else(|| remote.failed("it does not have all files of the commit"))?;
+        let mut bytes = Read::take(&mut self.0, size);
+        let taken = read(&mut bytes, size)?;
+        // A blob that was not read to its end would make nonsense of the next one.
+        io::copy(&mut bytes, &mut io::sink()).map_err(GitError::Io)?;
+        self.0.read_exact(&mut [0]).map_err(GitError::Io)?;
+        Ok(taken)
+    }
 }
 
 /// Git's words without control characters, on one line each, and not all of many.
@@ -438,8 +375,9 @@ struct Scratch<'a> {
 }
 
 impl<'a> Scratch<'a> {
-    fn new(store: &'a Store) -> Result<Self, StoreError> {
-        let directory = store.scratch_path("git")?;
+    fn new(store: &'a Store) -> Result<Self, GitError> {
+        // Git works from within it.
+        let directory = std::path::absolute(store.scratch_path("git")?).map_err(GitError::Io)?;
         disk::make_private_directory(&directory)?;
         Ok(Self { output: directory.join("output"), directory, store: std::marker::PhantomData })
     }
@@ -453,6 +391,19 @@ impl<'a> Scratch<'a> {
         let mut file = File::open(&self.output).map_err(GitError::Io)?.take(64 << 20);
         file.read_to_string(&mut text).map_err(GitError::Io)?;
         Ok(text)
+    }
+
+    /// What git said, unless it is longer than `most` bytes.
+    fn answer_within(&self, most: u64) -> Result<Option<Vec<u8>>, GitError> {
+        if self.said() > most {
+            return Ok(None);
+        }
+        fs::read(&self.output).map(Some).map_err(GitError::Io)
+    }
+
+    /// Bytes that git has said so far.
+    fn said(&self) -> u64 {
+        fs::metadata(&self.output).map_or(0, |metadata| metadata.len())
     }
 
     /// Bytes that were fetched so far.

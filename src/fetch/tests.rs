@@ -2,6 +2,7 @@
 
 mod archives;
 mod checksums;
+mod commits;
 mod downloads;
 mod extension;
 mod faults;
@@ -9,6 +10,7 @@ mod last_copies;
 mod libraries;
 mod mirrors;
 mod packages;
+pub(crate) mod repo;
 pub(crate) mod server;
 mod signatures;
 mod suites;

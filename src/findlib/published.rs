@@ -19,8 +19,23 @@ pub fn rewrite_directory<'a>(
     origin: &LibDir,
     published: &LibDir,
 ) -> Cow<'a, str> {
+    rewrite(text, meta, origin, published, &|parent: &LibDir, value| {
+        let target = parent.resolve(value).ok()?;
+        Some((target.clone(), target))
+    })
+}
+
+/// The same for directories that are not told by the text alone. `resolve` says where a `directory`
+/// value leads from a place, and as which directory that is published; `None` when it is not.
+pub fn rewrite<'a, P>(
+    text: &'a str,
+    meta: &Meta,
+    origin: &P,
+    published: &LibDir,
+    resolve: &dyn Fn(&P, &str) -> Option<(P, LibDir)>,
+) -> Cow<'a, str> {
     let mut edits = Vec::new();
-    collect(meta, origin, published, &mut edits);
+    collect(meta, origin, published, resolve, &mut edits);
     if edits.is_empty() {
         return Cow::Borrowed(text);
     }
@@ -37,12 +52,18 @@ pub fn rewrite_directory<'a>(
 }
 
 /// `origin` and `published` are the parent's directory as this file and as the published one see it.
-fn collect(meta: &Meta, origin: &LibDir, published: &LibDir, edits: &mut Vec<(Range<usize>, String)>) {
+fn collect<P>(
+    meta: &Meta,
+    origin: &P,
+    published: &LibDir,
+    resolve: &dyn Fn(&P, &str) -> Option<(P, LibDir)>,
+    edits: &mut Vec<(Range<usize>, String)>,
+) {
     let mut first = None;
     for one in meta.directories() {
         // A directory outside the library root cannot be published; it is reported elsewhere.
-        let Ok(target) = origin.resolve(&one.value) else { continue };
-        if one.value.starts_with(['+', '^']) || origin != published {
+        let Some((place, target)) = resolve(origin, &one.value) else { continue };
+        if one.value.starts_with(['+', '^']) || published.resolve(&one.value).as_ref() != Ok(&target) {
             let path = published.path_to(&target);
             if path.is_empty() {
                 edits.push((one.span.clone(), String::new()));
@@ -51,16 +72,16 @@ fn collect(meta: &Meta, origin: &LibDir, published: &LibDir, edits: &mut Vec<(Ra
                 edits.push((one.value_span.clone(), quoted));
             }
         }
-        first.get_or_insert(target);
+        first.get_or_insert((place, target));
     }
     // Without a directory of its own a package lies where its parent does: for a `META.name`, that
     // is where the file is published.
     let (below_origin, below_published) = match &first {
-        Some(target) => (target, target),
+        Some((place, target)) => (place, target),
         None => (origin, published),
     };
     for package in &meta.packages {
-        collect(&package.meta, below_origin, below_published, edits);
+        collect(&package.meta, below_origin, below_published, resolve, edits);
     }
 }
 

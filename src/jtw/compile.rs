@@ -19,55 +19,124 @@ const UNLESS_BUG: [&str; 3] = [
 /// Parts of js_of_ocaml's runtime that a toplevel is linked with beside the standard ones.
 const TOPLEVEL_RUNTIME: [&str; 2] = ["+toplevel.js", "+dynlink.js"];
 
-/// Names the outputs and writes the commands: one compilation per archive, largest first, then quick
+/// What compiled archives end in.
+const JS: &str = ".cma.js";
+
+/// One run of js_of_ocaml.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub kind: Kind,
+    /// The library directory and the archive's file name, for messages; of the first when the step
+    /// is for several.
+    pub label: String,
+    /// Subcommand and flags.
+    pub arguments: Vec<String>,
+    /// Paths that follow them: runtime files, then archives.
+    pub inputs: Vec<String>,
+    /// Name of the file that keeps what the step makes.
+    pub output: String,
+    /// Of the archives, in bytes.
+    pub size: u64,
+}
+
+/// What a step is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Compiles an archive to the file that `-o` names. When it ends with status 125, what it
+    /// complained of is kept in the output's place, under the name [`Step::bug_file`].
+    Compile,
+    /// Asks which primitives are missing; the answer is its standard output.
+    Ask,
+}
+
+/// The status by which js_of_ocaml says that it has met a bug of its own.
+pub const BUG: i32 = 125;
+
+impl Step {
+    /// The name of the file that is there when js_of_ocaml cannot compile an archive for a bug of
+    /// its own.
+    pub fn bug_file(&self) -> String {
+        bug_file(self.output.strip_suffix(JS).unwrap_or(&self.output))
+    }
+
+    /// The argument vector of the sandbox, where shells keep what the program says.
+    fn command(&self, settings: &Settings) -> Vec<String> {
+        let compiler = settings.js_of_ocaml.iter().cloned();
+        let words = |words: [&str; 3]| words.map(str::to_owned);
+        let output = format!("{}/{}", settings.out, self.output);
+        let own = compiler.chain(self.arguments.iter().cloned()).chain(self.inputs.iter().cloned());
+        match self.kind {
+            Kind::Compile => {
+                let bug = format!("{}/{}", settings.out, self.bug_file());
+                words(UNLESS_BUG)
+                    .into_iter()
+                    .chain([bug])
+                    .chain(own)
+                    .chain(["-o".to_owned(), output])
+                    .collect()
+            }
+            Kind::Ask => words(TO_FILE).into_iter().chain([output]).chain(own).collect(),
+        }
+    }
+}
+
+/// Names the outputs and writes the steps: one compilation per archive, largest first, then quick
 /// questions after primitives that neither js_of_ocaml nor the runtime files provide: one for all
 /// archives that have the same runtime files, because most of it would be starting the program.
 pub(super) fn plan(analysis: &mut Analysis, settings: &Settings) {
-    let below = |path: &str| format!("{}/{path}", settings.prefix);
+    let place = |path: &str| match settings.elsewhere.get(path) {
+        Some(place) => place.clone(),
+        None => format!("{}/{path}", settings.prefix),
+    };
     // Numbers keep flat names apart; they follow the order of directories, not of sizes.
     for (index, ((directory, archive), job)) in analysis.jobs.iter_mut().enumerate() {
         job.output = format!("{index:03}-{}", stem(archive));
         job.path = match directory.names() {
-            [] => below(&format!("lib/{archive}")),
-            _ => below(&format!("lib/{directory}/{archive}")),
+            [] => place(&format!("lib/{archive}")),
+            _ => place(&format!("lib/{directory}/{archive}")),
         };
     }
-    let compiler = || settings.js_of_ocaml.iter().map(String::as_str);
     let effects = format!("--effects={}", settings.effects.as_str());
     let mut jobs: Vec<_> = analysis.jobs.iter().collect();
     jobs.sort_by_key(|(key, job)| (std::cmp::Reverse(job.size), *key));
-    let mut compile = Vec::new();
-    for (_, job) in jobs {
-        let runtime: Vec<String> = job.runtime.iter().map(|path| below(path)).collect();
-        let bug = format!("{}/{}", settings.out, bug_file(&job.output));
-        let output = format!("{}/{}.cma.js", settings.out, job.output);
+    let mut steps = Vec::new();
+    for ((directory, archive), job) in jobs {
         let flags = ["compile", "--toplevel", "--include-runtime", &effects, "--no-cmis"];
-        let command = UNLESS_BUG.into_iter().chain([bug.as_str()]).chain(compiler()).chain(flags);
-        let command = command.chain(runtime.iter().map(String::as_str)).chain([&*job.path, "-o", &output]);
-        compile.push(command.map(str::to_owned).collect());
+        let runtime = job.runtime.iter().map(|path| place(path));
+        steps.push(Step {
+            kind: Kind::Compile,
+            label: format!("{directory}/{archive}"),
+            arguments: flags.map(str::to_owned).to_vec(),
+            inputs: runtime.chain([job.path.clone()]).collect(),
+            output: format!("{}{JS}", job.output),
+            size: job.size,
+        });
     }
     // In its answer, a comma stands between the archives that lack the same.
     let is_alone = |job: &Job| job.path.contains(',').then(|| job.path.clone());
-    let mut groups: BTreeMap<(Vec<String>, Option<String>), Vec<&mut Job>> = BTreeMap::new();
-    for job in analysis.jobs.values_mut() {
-        groups.entry((job.runtime.clone(), is_alone(job))).or_default().push(job);
+    let mut groups: BTreeMap<(Vec<String>, Option<String>), Vec<(String, &mut Job)>> = BTreeMap::new();
+    for ((directory, archive), job) in &mut analysis.jobs {
+        let label = format!("{directory}/{archive}");
+        groups.entry((job.runtime.clone(), is_alone(job))).or_default().push((label, job));
     }
-    let mut check: Vec<(String, Vec<String>)> = Vec::new();
+    let mut questions: Vec<Step> = Vec::new();
     for ((runtime, _), mut jobs) in groups {
-        let answer = format!("{}.primitives", jobs[0].output);
-        let runtime: Vec<String> = runtime.iter().map(|path| below(path)).collect();
-        let output = format!("{}/{answer}", settings.out);
-        let command = TO_FILE.into_iter().chain([output.as_str()]).chain(compiler());
-        let command = command.chain(["check-runtime"]).chain(TOPLEVEL_RUNTIME);
-        let archives = jobs.iter().map(|job| job.path.as_str());
-        let command = command.chain(runtime.iter().map(String::as_str)).chain(archives);
-        let command = command.map(str::to_owned).collect();
-        jobs.iter_mut().for_each(|job| job.answer.clone_from(&answer));
-        check.push((answer, command));
+        let answer = format!("{}.primitives", jobs[0].1.output);
+        let archives = jobs.iter().map(|(_, job)| job.path.clone());
+        questions.push(Step {
+            kind: Kind::Ask,
+            label: jobs[0].0.clone(),
+            arguments: ["check-runtime"].into_iter().chain(TOPLEVEL_RUNTIME).map(str::to_owned).collect(),
+            inputs: runtime.iter().map(|path| place(path)).chain(archives).collect(),
+            output: answer.clone(),
+            size: jobs.iter().map(|(_, job)| job.size).sum(),
+        });
+        jobs.iter_mut().for_each(|(_, job)| job.answer.clone_from(&answer));
     }
-    check.sort();
-    analysis.commands = compile;
-    analysis.commands.extend(check.into_iter().map(|(_, command)| command));
+    questions.sort_by(|one, other| one.output.cmp(&other.output));
+    steps.extend(questions);
+    analysis.commands = steps.iter().map(|step| step.command(settings)).collect();
+    analysis.steps = steps;
 }
 
 /// The file that is there when js_of_ocaml cannot compile an archive for a bug of its own.

@@ -10,7 +10,7 @@ use super::compile::{bug, bug_file, missing_primitives, stem};
 use super::dynamic_cmis::{self, DynamicCmis};
 use super::payload::{PACKAGE_PAYLOAD, payload_hash};
 use super::record::{LayerRecord, LibraryRecord, RECORD};
-use super::{Analysis, FoundLibrary, JtwError, Problem, file_at, lib_path, named};
+use super::{Analysis, Blobs, FoundLibrary, JtwError, Problem, file_at, lib_path, named};
 
 /// An archive's answers: the JavaScript, and the primitives it lacks.
 struct Compiled {
@@ -31,26 +31,48 @@ impl Archives {
     }
 }
 
-/// The artifacts' tree: `lib/<d>/{META, *.cmi, *.cma.js, dynamic_cmis.json}` and the record
-/// [`RECORD`]. Empty when the package has no libraries.
+/// What browsers need of some libraries.
+#[derive(Clone, Debug, Default)]
+pub struct Artifacts {
+    /// `lib/<d>/{META, *.cmi, *.cma.js, dynamic_cmis.json}`. Every `dcs_url` is `lib/<d>/`.
+    pub tree: Tree,
+    /// META files, relative to `lib`.
+    pub metas: Vec<String>,
+    pub libraries: Vec<LibraryRecord>,
+    /// What was found wrong, compilation included.
+    pub problems: Vec<Problem>,
+}
+
+/// The layer's tree: its [`Artifacts`] and the record [`RECORD`]. Empty when the package has no
+/// libraries. Assembly puts the final `dcs_url` in its place.
 ///
-/// `compiled` is what [`Analysis::commands`] left in the output directory. Every `dcs_url` is
-/// `lib/<d>/`; assembly puts the final one in its place.
+/// # Errors
+/// See [`artifacts`].
+pub fn finish(analysis: &Analysis, compiled: &Tree, staging: &Staging) -> Result<Tree, JtwError> {
+    if analysis.is_empty() {
+        return Ok(Tree::default());
+    }
+    let made = artifacts(analysis, compiled, staging)?;
+    let mut layer = made.tree.clone();
+    let record = record(analysis, made, staging)?;
+    let json = serde_json::to_vec_pretty(&record).expect("a record is always JSON");
+    layer.insert(&RelPath::default().join(named(RECORD)?), Node::File(staging.add_bytes(&json, false)?))?;
+    Ok(layer)
+}
+
+/// Makes the artifacts of what [`Analysis::steps`] left in the output directory, `compiled`.
 ///
 /// # Errors
 /// When an output is missing or the store fails.
-pub fn finish(analysis: &Analysis, compiled: &Tree, staging: &Staging) -> Result<Tree, JtwError> {
+pub fn artifacts(analysis: &Analysis, compiled: &Tree, blobs: &dyn Blobs) -> Result<Artifacts, JtwError> {
     let mut layer = Tree::default();
-    if analysis.is_empty() {
-        return Ok(layer);
-    }
-    let archives = collect(analysis, compiled, staging)?;
+    let archives = collect(analysis, compiled, blobs)?;
     for ((directory, archive), one) in &archives.compiled {
         let name = named(&format!("{}.cma.js", stem(archive)))?;
         layer.insert(&lib_path(directory)?.join(name), Node::File(one.js))?;
     }
     for (directory, text) in &analysis.metas {
-        let file = staging.add_bytes(text.as_bytes(), false)?;
+        let file = blobs.add_bytes(text.as_bytes())?;
         layer.insert(&lib_path(directory)?.join(named("META")?), Node::File(file))?;
     }
     let mut missing: BTreeMap<&LibDir, BTreeSet<&str>> = BTreeMap::new();
@@ -58,7 +80,7 @@ pub fn finish(analysis: &Analysis, compiled: &Tree, staging: &Staging) -> Result
         let names = archives.of(library).flat_map(|one| &one.missing);
         missing.entry(&library.directory).or_default().extend(names.map(String::as_str));
         for members in &library.several {
-            joined(members, &archives.compiled, &library.directory, staging, &mut layer)?;
+            joined(members, &archives.compiled, &library.directory, blobs, &mut layer)?;
         }
     }
     for (directory, cmis) in &analysis.directories {
@@ -69,18 +91,12 @@ pub fn finish(analysis: &Analysis, compiled: &Tree, staging: &Staging) -> Result
         let missing = missing.get(directory).into_iter().flatten().map(|name| (*name).to_owned());
         let names = cmis.iter().map(|(name, _)| name);
         let json = DynamicCmis::describe(format!("{path}/"), names, missing.collect()).to_json();
-        layer.insert(
-            &path.join(named(dynamic_cmis::FILE_NAME)?),
-            Node::File(staging.add_bytes(&json, false)?),
-        )?;
+        layer.insert(&path.join(named(dynamic_cmis::FILE_NAME)?), Node::File(blobs.add_bytes(&json)?))?;
     }
-    let record = record(analysis, &archives, &layer, staging)?;
-    let json = serde_json::to_vec_pretty(&record).expect("a record is always JSON");
-    layer.insert(&RelPath::default().join(named(RECORD)?), Node::File(staging.add_bytes(&json, false)?))?;
-    Ok(layer)
+    Ok(described(analysis, &archives, layer))
 }
 
-fn collect(analysis: &Analysis, compiled: &Tree, staging: &Staging) -> Result<Archives, JtwError> {
+fn collect(analysis: &Analysis, compiled: &Tree, blobs: &dyn Blobs) -> Result<Archives, JtwError> {
     let found = |name: &str| -> Result<Option<File>, JtwError> {
         Ok(file_at(compiled, &RelPath::default().join(named(name)?)))
     };
@@ -91,14 +107,14 @@ fn collect(analysis: &Analysis, compiled: &Tree, staging: &Staging) -> Result<Ar
     let mut archives = Archives::default();
     for (key, job) in &analysis.jobs {
         if let Some(said) = found(&bug_file(&job.output))? {
-            let said = staging.read(&said)?;
+            let said = blobs.read(&said)?;
             let reason = bug(&String::from_utf8_lossy(&said));
             let reason = reason.ok_or_else(|| JtwError::MissingOutput(format!("{}.cma.js", job.output)))?;
             archives.bugs.insert(key.clone(), reason);
             continue;
         }
         let js = output(format!("{}.cma.js", job.output))?;
-        let answer = staging.read(&output(job.answer.clone())?)?;
+        let answer = blobs.read(&output(job.answer.clone())?)?;
         let missing = missing_primitives(&String::from_utf8_lossy(&answer), &job.path);
         archives.compiled.insert(key.clone(), Compiled { js, missing });
     }
@@ -112,7 +128,7 @@ fn joined(
     members: &[(LibDir, String)],
     archives: &BTreeMap<(LibDir, String), Compiled>,
     directory: &LibDir,
-    staging: &Staging,
+    blobs: &dyn Blobs,
     layer: &mut Tree,
 ) -> Result<(), JtwError> {
     if members.iter().any(|(place, _)| place != directory) {
@@ -121,27 +137,34 @@ fn joined(
     let mut js = Vec::new();
     for key in members {
         let Some(one) = archives.get(key) else { return Ok(()) };
-        js.extend(staging.read(&one.js)?);
+        js.extend(blobs.read(&one.js)?);
         js.push(b'\n');
     }
     let value = members.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>().join(" ");
     // A value too long for a file name could not be asked for either.
     if let Ok(name) = named(&format!("{}.cma.js", stem(&value))) {
-        layer.insert(&lib_path(directory)?.join(name), Node::File(staging.add_bytes(&js, false)?))?;
+        layer.insert(&lib_path(directory)?.join(name), Node::File(blobs.add_bytes(&js)?))?;
     }
     Ok(())
 }
 
-fn record(
-    analysis: &Analysis,
-    archives: &Archives,
-    layer: &Tree,
-    staging: &Staging,
-) -> Result<LayerRecord, JtwError> {
+fn record(analysis: &Analysis, made: Artifacts, staging: &Staging) -> Result<LayerRecord, JtwError> {
     let lib = RelPath::default().join(named("lib")?);
     let empty = Tree::default();
-    let payload =
-        payload_hash(layer.directory(&lib).unwrap_or(&empty), PACKAGE_PAYLOAD, &|file| staging.read(file))?;
+    let lib = made.tree.directory(&lib).unwrap_or(&empty);
+    Ok(LayerRecord {
+        package: analysis.package.clone(),
+        version: analysis.version.clone(),
+        effects: analysis.effects,
+        payload: payload_hash(lib, PACKAGE_PAYLOAD, &|file| staging.read(file))?,
+        metas: made.metas,
+        libraries: made.libraries,
+        problems: made.problems,
+    })
+}
+
+/// The artifacts with what is to be said about them.
+fn described(analysis: &Analysis, archives: &Archives, tree: Tree) -> Artifacts {
     let below = |directory: &LibDir, name: &str| match directory.names() {
         [] => name.to_owned(),
         _ => format!("{directory}/{name}"),
@@ -173,13 +196,10 @@ fn record(
             reason: reason.clone(),
         })
     });
-    Ok(LayerRecord {
-        package: analysis.package.clone(),
-        version: analysis.version.clone(),
-        effects: analysis.effects,
-        payload,
+    Artifacts {
+        tree,
         metas: analysis.metas.keys().map(|directory| below(directory, "META")).collect(),
         libraries: analysis.libraries.iter().map(library).collect(),
         problems: analysis.problems.iter().cloned().chain(bugs).collect(),
-    })
+    }
 }

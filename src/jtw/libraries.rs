@@ -30,7 +30,8 @@ struct Found {
 /// Reads the META files of `layer` (a tree at the prefix) and plans the compilation.
 ///
 /// `primitives_from` are layers, with names for messages, whose runtime files serve every archive
-/// of this package too. The standard library's own META is passed over: it belongs to the tools.
+/// of this package too. The standard library's own META is passed over, unless the settings say
+/// that it is the layer's.
 ///
 /// # Errors
 /// Only when the store fails. What is wrong with the package is in [`Analysis::problems`].
@@ -46,6 +47,7 @@ pub fn analyse(
         package: package.to_owned(),
         version: version.to_owned(),
         effects: settings.effects,
+        steps: Vec::new(),
         commands: Vec::new(),
         problems: Vec::new(),
         libraries: Vec::new(),
@@ -55,7 +57,7 @@ pub fn analyse(
     };
     let shared = shared_runtime(primitives_from, read, &mut analysis.problems)?;
     analysis.problems.extend(unplain(layer));
-    for found in metas(layer) {
+    for found in metas(layer, settings.with_stdlib) {
         let text = (read)(&found.file)?;
         let Some(meta) = parsed(&found, &text, &mut analysis.problems) else { continue };
         let text = std::str::from_utf8(&text).expect("a META that was parsed is UTF-8");
@@ -63,7 +65,17 @@ pub fn analyse(
         analysis.metas.insert(found.published.clone(), rewritten.into_owned());
         interfaces(layer, &found.published, &mut analysis)?;
         for library in meta.libraries(&found.name, start(&found, &meta)) {
-            add_library(layer, &library, &shared, read, &mut analysis)?;
+            let mut own = own_runtime(layer, &library, read, &mut analysis.problems)?;
+            for path in settings.borrowed.get(&library.name).into_iter().flatten() {
+                let path = RelPath::parse(path)?;
+                if let Some(file) = file_at(layer, &path) {
+                    own.add(&path, &(read)(&file)?);
+                }
+            }
+            add_library(layer, &library, &own, &shared, &mut analysis)?;
+            if settings.with_stdlib && library.name == "stdlib" {
+                add_stdlib(layer, &library, &mut analysis);
+            }
         }
     }
     let requires = analysis.libraries.iter();
@@ -83,7 +95,7 @@ fn start<'a>(found: &'a Found, meta: &Meta) -> &'a LibDir {
 }
 
 /// The META files of a layer: `lib/<name>/META`, `lib/META.<name>`, `lib/ocaml/<name>/META`.
-fn metas(layer: &Tree) -> Vec<Found> {
+fn metas(layer: &Tree, with_stdlib: bool) -> Vec<Found> {
     let mut found = Vec::new();
     let mut known = BTreeSet::new();
     for root in [vec![], vec![STDLIB]] {
@@ -91,7 +103,7 @@ fn metas(layer: &Tree) -> Vec<Found> {
         let Ok(path) = lib_path(&at) else { continue };
         let Some(directory) = layer.directory(&path) else { continue };
         let mut add = |name: &str, file: File, path: RelPath, is_beside: bool| {
-            let is_stdlib = name == "stdlib" && !root.is_empty();
+            let is_stdlib = name == "stdlib" && !root.is_empty() && !with_stdlib;
             let Ok(published) = at.resolve(name) else { return };
             if !is_stdlib && known.insert(name.to_owned()) {
                 let origin = if is_beside { at.clone() } else { published.clone() };
@@ -151,8 +163,8 @@ fn parsed(found: &Found, text: &[u8], problems: &mut Vec<Problem>) -> Option<Met
 fn add_library(
     layer: &Tree,
     library: &Library<'_>,
+    own: &Runtime,
     shared: &Runtime,
-    read: Read<'_>,
     analysis: &mut Analysis,
 ) -> Result<(), JtwError> {
     for directory in library.directories.iter().chain([&library.directory]) {
@@ -165,7 +177,6 @@ fn add_library(
     if !exists(layer, library) {
         return Ok(());
     }
-    let own = own_runtime(layer, library, read, &mut analysis.problems)?;
     let mut archives: Vec<(LibDir, String)> = Vec::new();
     let mut several = Vec::new();
     for predicates in [&["byte"][..], &["ppx_driver", "byte"]] {
@@ -181,13 +192,7 @@ fn add_library(
                 continue;
             };
             let runtime = own.files.iter().chain(&shared.files).cloned().collect();
-            analysis.jobs.entry(key.clone()).or_insert(Job {
-                size: file.size,
-                runtime,
-                output: String::new(),
-                path: String::new(),
-                answer: String::new(),
-            });
+            analysis.jobs.entry(key.clone()).or_insert_with(|| Job::new(file.size, runtime));
             members.push(key);
         }
         for key in &members {
@@ -209,6 +214,14 @@ fn add_library(
         several,
     });
     Ok(())
+}
+
+/// The standard library's archive, which its META does not name: workers have it in them.
+fn add_stdlib(layer: &Tree, library: &Library<'_>, analysis: &mut Analysis) {
+    let key = (library.directory.clone(), "stdlib.cma".to_owned());
+    if let Some(file) = key_path(&key).and_then(|path| file_at(layer, &path)) {
+        analysis.jobs.entry(key).or_insert_with(|| Job::new(file.size, Vec::new()));
+    }
 }
 
 /// Whether one of the files that the library says it exists by is there.
@@ -327,7 +340,7 @@ fn shared_runtime(
 ) -> Result<Runtime, JtwError> {
     let mut shared = Runtime::default();
     for (package, layer) in layers {
-        for found in metas(layer) {
+        for found in metas(layer, false) {
             let text = (read)(&found.file)?;
             let mut wrong = Vec::new();
             if let Some(meta) = parsed(&found, &text, &mut wrong) {

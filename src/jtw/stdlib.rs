@@ -62,8 +62,8 @@ pub fn tools_layer(
     Ok(layer)
 }
 
-/// Units of the standard library itself; the directory may hold others.
-fn is_standard(name: &str) -> bool {
+/// Whether a file is an interface of the standard library itself, whose directory may hold others.
+pub fn is_standard(name: &str) -> bool {
     name.strip_suffix(".cmi").is_some_and(|unit| {
         matches!(unit, "stdlib" | "std_exit")
             || unit.starts_with("stdlib__")

@@ -9,6 +9,7 @@ fn settings() -> Settings {
         js_of_ocaml: vec!["js_of_ocaml".into()],
         prefix: "/opt/jtw".into(),
         out: "/out".into(),
+        ..Settings::default()
     }
 }
 

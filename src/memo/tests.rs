@@ -8,6 +8,7 @@ use super::*;
 use crate::bytes::seal;
 use crate::derivation::{Action, BuildKey, Derivation, Fetch, Holds, Input, Kind, NodeId};
 use crate::plan::Plan;
+use crate::source::git::{Commit, GitUrl, Question, Reference};
 use crate::source::{Archive, Sha256};
 
 /// Well after everything that a test has written.
@@ -177,6 +178,11 @@ fn memo_is_recalled_with_its_table_or_not_at_all() {
     let of_nodes = watched.sources;
     let mut watched = Watched::default();
     watched.sources = of_nodes;
+    let url = GitUrl::new("https://example.org/r").unwrap();
+    for (reference, commit) in [(Reference::Head, "1"), (Reference::Branch("main".into()), "2")] {
+        let question = Question { url: url.clone(), reference };
+        watched.branches.push((question, Commit::new(&commit.repeat(40)).unwrap()));
+    }
     place.leave(&store, watched.clone(), made.clone(), table.clone(), Some(&heads)).unwrap();
     let recalled = place.recall().unwrap();
     assert_eq!((&recalled.memo.watched, &recalled.memo.made), (&watched, &made));

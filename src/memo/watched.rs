@@ -2,21 +2,15 @@
 //! them.
 
 use std::ffi::OsStr;
-use std::fs::Metadata;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use crate::bytes::{Reader, Writer};
+use crate::look::{Look, is_settled, look, read_look, write_look};
+use crate::source::git::{Commit, GitUrl, Question, Reference};
 use crate::store::tree::TreeHash;
-
-/// Timestamps of files may lag behind the clock by this much.
-const GRAIN: Duration = Duration::from_millis(20);
-
-/// What a file looked like: enough that no ordinary write leaves it the same.
-pub(super) type Look = [u64; 7];
 
 /// Everything that a run read.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +21,8 @@ pub struct Watched {
     absent: Vec<PathBuf>,
     /// Small files that the run may have written itself: BLAKE3 of what they hold.
     contents: Vec<(PathBuf, [u8; 32])>,
+    /// Branches that are followed, and what they stood for. Whoever may ask their servers does.
+    pub branches: Vec<(Question, Commit)>,
     /// Sources of nodes: what becomes of them is told apart from what becomes of the rest.
     pub sources: Vec<Source>,
 }
@@ -96,6 +92,12 @@ impl Watched {
             to.text(path.as_os_str().as_bytes());
             to.0.extend(hash);
         }
+        to.number(self.branches.len());
+        for (Question { url, reference }, commit) in &self.branches {
+            to.text(url.as_str().as_bytes());
+            to.text(reference.name().unwrap_or_default().as_bytes());
+            to.text(commit.as_str().as_bytes());
+        }
         to.number(self.sources.len());
         self.sources.iter().for_each(|source| source.write(to));
     }
@@ -105,9 +107,17 @@ impl Watched {
             looks: read_looks(from)?,
             absent: from.list(read_path)?,
             contents: from.list(|from| Some((read_path(from)?, from.array()?)))?,
+            branches: from.list(read_branch)?,
             sources: from.list(Source::read)?,
         })
     }
+}
+
+fn read_branch(from: &mut Reader<'_>) -> Option<(Question, Commit)> {
+    let mut text = || std::str::from_utf8(from.text()?).ok();
+    let (url, name, commit) = (text()?, text()?, text()?);
+    let reference = if name.is_empty() { Reference::Head } else { Reference::Branch(name.to_owned()) };
+    Some((Question { url: GitUrl::new(url).ok()?, reference }, Commit::new(commit)?))
 }
 
 impl Source {
@@ -158,14 +168,6 @@ impl Source {
     }
 }
 
-/// Whether a file's timestamps tell that it has not changed since `since`.
-fn is_settled(metadata: &Metadata, since: SystemTime) -> bool {
-    let limit = since.checked_sub(GRAIN).and_then(|limit| limit.duration_since(UNIX_EPOCH).ok());
-    let changed = u64::try_from(metadata.ctime()).unwrap_or(0);
-    let nanoseconds = u32::try_from(metadata.ctime_nsec()).unwrap_or(0);
-    limit.is_some_and(|limit| Duration::new(changed, nanoseconds) < limit)
-}
-
 /// Looks at everything in a directory, as a scan of it does: links are not followed. `Ok(false)` if
 /// something may have changed since `since`.
 fn look_below(path: &Path, since: SystemTime, looks: &mut Vec<(PathBuf, Look)>) -> io::Result<bool> {
@@ -179,30 +181,6 @@ fn look_below(path: &Path, since: SystemTime, looks: &mut Vec<(PathBuf, Look)>) 
         }
     }
     Ok(true)
-}
-
-pub(super) fn look(metadata: &Metadata) -> Look {
-    [
-        metadata.dev(),
-        metadata.ino(),
-        metadata.size(),
-        metadata.mtime().cast_unsigned(),
-        metadata.mtime_nsec().cast_unsigned(),
-        metadata.ctime().cast_unsigned(),
-        metadata.ctime_nsec().cast_unsigned(),
-    ]
-}
-
-fn write_look(to: &mut Writer, look: &Look) {
-    look.iter().for_each(|number| to.0.extend(number.to_le_bytes()));
-}
-
-fn read_look(from: &mut Reader<'_>) -> Option<Look> {
-    let mut look = Look::default();
-    for number in &mut look {
-        *number = from.array().map(u64::from_le_bytes)?;
-    }
-    Some(look)
 }
 
 fn write_looks(to: &mut Writer, looks: &[(PathBuf, Look)]) {

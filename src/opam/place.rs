@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use crate::source::git::Commit;
+use crate::source::git::{PROTOCOLS, has_host, has_password, is_reference, scheme};
 use crate::store::tree::TreeHash;
 
 /// The place of one opam repository.
@@ -36,29 +38,6 @@ pub enum Reference {
     Commit(Commit),
 }
 
-/// The id of a commit: 40 or 64 hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Commit(Box<str>);
-
-impl Commit {
-    /// Reads an id; capital digits become small ones.
-    pub fn new(text: &str) -> Option<Self> {
-        let good = matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        good.then(|| Self(text.to_ascii_lowercase().into()))
-    }
-
-    /// The digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Commit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// What a lock says of one repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
@@ -80,9 +59,6 @@ pub struct BadPlace {
 
 /// What archives are called.
 const ARCHIVES: [&str; 8] = [".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tbz", ".tar.zst", ".txz"];
-
-/// Schemes that `git` may be used with.
-const GIT_SCHEMES: [&str; 5] = ["https", "http", "ssh", "git", "file"];
 
 const FORMS: &str = "write the path of a directory or of a .tar archive, the URL of such an archive, or \
                      that of a git repository: `https://….git`, `git+https://…`, `ssh://…`, \
@@ -131,14 +107,6 @@ impl fmt::Display for Place {
     }
 }
 
-/// `https` and `//host/…` of `https://host/…`.
-fn scheme(text: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = text.split_once(':')?;
-    let legal = |c: char| c.is_ascii_alphanumeric() || "+.-".contains(c);
-    let good = scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.chars().all(legal);
-    (good && (rest.starts_with("//") || rest.starts_with(':'))).then_some((scheme, rest))
-}
-
 /// `git@host:path`
 fn is_scp(text: &str) -> bool {
     let head = text.split('/').next().unwrap_or_default();
@@ -157,10 +125,10 @@ fn local(path: PathBuf) -> Kind {
 fn url(written: &str, scheme: &str, rest: &str, directory: &Path) -> Option<Kind> {
     let path = rest.strip_prefix("//")?;
     let plain = path.split(['?', '#']).next().unwrap_or_default();
-    let has_host = !path.is_empty() && !path.starts_with(['/', '-', '#']);
+    let has_host = has_host(path);
     if let Some(inner) = scheme.strip_prefix("git+") {
         let is_local = inner == "file";
-        let good = GIT_SCHEMES.contains(&inner) && (if is_local { path.starts_with('/') } else { has_host });
+        let good = PROTOCOLS.contains(&inner) && (if is_local { path.starts_with('/') } else { has_host });
         return good.then(|| git(written.strip_prefix("git+").unwrap_or(written)));
     }
     match scheme {
@@ -182,25 +150,6 @@ fn git(url: &str) -> Kind {
         }
     };
     Kind::Git { url: url.to_owned(), reference }
-}
-
-fn has_password(url: &str) -> bool {
-    let authority = url.split_once("://").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default();
-    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
-}
-
-/// The names of branches and tags, by the rules of `git check-ref-format` or narrower ones.
-fn is_reference(name: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_graphic() && !b"~^:?*[\\".contains(&byte);
-    let good_part =
-        |part: &str| !part.is_empty() && !part.starts_with(['.', '-']) && !part.ends_with(".lock");
-    name.len() <= 200
-        && name.bytes().all(legal)
-        && name.split('/').all(good_part)
-        && !name.contains("..")
-        && !name.contains("@{")
-        && !name.ends_with('.')
-        && name != "@"
 }
 
 #[cfg(test)]

@@ -51,7 +51,9 @@ fn paths_of_a_source_are_relative_to_the_recipe() {
         "0".repeat(64)
     );
     let recipe = parse_in(&text, Some(Path::new("/r"))).unwrap();
-    let Provision::Built { source: Some(source), .. } = recipe.provision else { panic!("it has a source") };
+    let Provision::Built { source: Some(PackageSource::Archive(source)), .. } = recipe.provision else {
+        panic!("it has an archive")
+    };
     assert_eq!(
         source.archive.places,
         [Place::Path(LocalPath { written: "a.tar".into(), directory: "/r".into() })]

@@ -15,10 +15,11 @@ use crate::pins::Pins;
 use crate::recipe::opam::OpamRecipe;
 use crate::recipe::overlay::Recipes;
 use crate::recipe::template::{Bindings, Unbound};
-use crate::recipe::values::SourceArchive;
+use crate::recipe::values::{PackageSource, SourceArchive};
 use crate::recipe::{BaseKindRecipe, BaseRecipe, Loaded, RecipeError, RecipeKind, SourceRecipe};
 use crate::request::Command;
 use crate::solution::Solution;
+use crate::source::git::GitSource;
 use crate::store::tree::TreeHash;
 use crate::universe::Universe;
 
@@ -34,6 +35,9 @@ pub enum PlanError {
     /// A base whose packages are not pinned.
     #[error("the lock does not pin the base `{0}`")]
     UnpinnedBase(RecipeName),
+    /// A branch or tag whose commit is not pinned.
+    #[error("the lock does not pin {} of `{}`", .0.reference, .0.url)]
+    UnpinnedGit(Box<GitSource>),
 }
 
 /// Everything that planning reads.
@@ -48,13 +52,24 @@ pub struct Evaluation<'a> {
     pub sources: &'a BTreeMap<RelativePath, TreeHash>,
     /// Content of the worker's source, and of the page; needed when there are packages.
     pub worker: Option<TreeHash>,
+    /// When the worker's source is a repository of opam packages.
+    pub worker_packages: Option<&'a WorkerPackages>,
     pub page: Option<TreeHash>,
+}
+
+/// The packages of the worker's source with everything that they are built with.
+#[derive(Debug)]
+pub struct WorkerPackages {
+    pub solution: Solution,
+    /// Variables of opam files that describe the platform.
+    pub platform: Platform,
+    /// Content of what lies beside the program that makes the worker.
+    pub files: TreeHash,
 }
 
 /// Makes the plan.
 pub fn evaluate(evaluation: &Evaluation<'_>) -> Result<Plan, PlanError> {
-    let mut planner =
-        Planner { evaluation, plan: Plan::default(), bases: HashMap::new(), source_recipe: None };
+    let mut planner = Planner::new(evaluation);
     packages::plan(&mut planner)?;
     scripts::plan(&mut planner)?;
     Ok(planner.plan)
@@ -75,7 +90,12 @@ pub(super) struct PlannedBase {
     pub facts: BTreeMap<String, String>,
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
+    /// A plan without nodes.
+    pub fn new(evaluation: &'a Evaluation<'a>) -> Self {
+        Self { evaluation, plan: Plan::default(), bases: HashMap::new(), source_recipe: None }
+    }
+
     /// The node of a base, added when it is not there.
     pub fn base(&mut self, name: &RecipeName) -> Result<PlannedBase, PlanError> {
         if let Some(base) = self.bases.get(name) {
@@ -134,9 +154,35 @@ impl Planner<'_> {
         Ok(Some(self.plan.add(Derivation::new(Kind::Base, name.as_str().into(), &action, Vec::new()))))
     }
 
-    /// The node that fetches and unpacks an archive.
-    pub fn source(&mut self, name: &str, source: &SourceArchive) -> Result<NodeId, PlanError> {
-        self.fixed_output(name, source, Holds::Archive)
+    /// The node that gets the source of a package; `holds` says what an archive is.
+    pub fn source(&mut self, name: &str, source: &PackageSource, holds: Holds) -> Result<NodeId, PlanError> {
+        match source {
+            PackageSource::Archive(archive) => self.fixed_output(name, archive, holds),
+            PackageSource::Git(source) => self.git(name, source),
+        }
+    }
+
+    /// The node that fetches a commit.
+    pub fn git(&mut self, name: &str, source: &GitSource) -> Result<NodeId, PlanError> {
+        let commit = self.evaluation.pins.commit(source);
+        let commit = commit.ok_or_else(|| PlanError::UnpinnedGit(Box::new(source.clone())))?;
+        let recipe = self.source_recipe()?;
+        let action = Action::Git(derivation::Git {
+            url: source.url.to_string(),
+            commit: commit.to_string(),
+            subdir: source.subdir.as_ref().map(ToString::to_string),
+            submodules: source.submodules,
+            bytes: recipe.unpacked_bytes,
+            members: recipe.members,
+        });
+        Ok(self.plan.add(Derivation::new(Kind::Source, name.into(), &action, Vec::new())))
+    }
+
+    fn source_recipe(&mut self) -> Result<&SourceRecipe, PlanError> {
+        if self.source_recipe.is_none() {
+            self.source_recipe = Some(SourceRecipe::load(self.evaluation.recipes)?.recipe);
+        }
+        Ok(self.source_recipe.as_ref().expect("it was filled"))
     }
 
     /// The node that fetches a file, which is unpacked or not.
@@ -146,10 +192,7 @@ impl Planner<'_> {
         source: &SourceArchive,
         holds: Holds,
     ) -> Result<NodeId, PlanError> {
-        let recipe = match &self.source_recipe {
-            Some(recipe) => recipe,
-            None => self.source_recipe.insert(SourceRecipe::load(self.evaluation.recipes)?.recipe),
-        };
+        let recipe = self.source_recipe()?;
         let action = Action::Fetch(derivation::Fetch {
             archive: source.archive.clone(),
             holds,

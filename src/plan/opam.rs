@@ -4,33 +4,56 @@ use std::collections::HashMap;
 
 use super::evaluate::{PlanError, PlannedBase, Planner, bound};
 use super::slots::Slots;
+use super::tools::worker_source;
 use crate::derivation::{Action, Derivation, Holds, Input, Kind, NodeId, OUT, OpamBuild, Present, WORK};
 use crate::name::RecipeName;
+use crate::opam::Platform;
 use crate::opam::variables::globals;
+use crate::recipe::Loaded;
 use crate::recipe::opam::OpamRecipe;
 use crate::recipe::template::Bindings;
 use crate::recipe::values::SourceArchive;
-use crate::recipe::{Loaded, RecipeKind};
 use crate::request::{Capture, Mount, Request};
-use crate::solution::{OpamRelease, PackageId, Release};
+use crate::solution::{OpamRelease, OpamSource, PackageId, Release, Solution};
 
 /// Raised when jtwbuild makes something else of the same inputs of such a node.
 const REVISION: u32 = 1;
 
-/// What all builds of packages of opam repositories have in common.
-pub(super) struct Opam {
+/// What all builds of the packages of one solution have in common.
+pub(super) struct Opam<'s> {
+    solution: &'s Solution,
+    /// Variables of opam files that describe the platform.
+    platform: &'s Platform,
     recipe: Loaded<OpamRecipe>,
     /// The base's name.
     name: RecipeName,
     base: PlannedBase,
 }
 
-impl Opam {
-    pub(super) fn new(planner: &mut Planner<'_>) -> Result<Self, PlanError> {
-        let recipe = OpamRecipe::load(planner.evaluation.recipes)?;
-        let name = planner.evaluation.universe.opam_base(&recipe.recipe).clone();
+impl<'s> Opam<'s> {
+    /// `name` says the base.
+    pub(super) fn new(
+        planner: &mut Planner<'_>,
+        recipe: Loaded<OpamRecipe>,
+        name: RecipeName,
+        (solution, platform): (&'s Solution, &'s Platform),
+    ) -> Result<Self, PlanError> {
         let base = planner.base(&name)?;
-        Ok(Self { recipe, name, base })
+        Ok(Self { solution, platform, recipe, name, base })
+    }
+
+    /// The builds of all packages that come from opam repositories, by their packages.
+    pub(super) fn plan_all(
+        &self,
+        planner: &mut Planner<'_>,
+    ) -> Result<HashMap<PackageId, NodeId>, PlanError> {
+        let mut layers = HashMap::new();
+        for (id, package) in self.solution.packages.iter().enumerate() {
+            if let Release::Opam(release) = &package.release {
+                layers.insert(id, self.plan_build(planner, (id, release), &layers)?);
+            }
+        }
+        Ok(layers)
     }
 
     /// The build of one package; `layers` has those of everything that it sees.
@@ -40,7 +63,7 @@ impl Opam {
         (id, release): (PackageId, &OpamRelease),
         layers: &HashMap<PackageId, NodeId>,
     ) -> Result<NodeId, PlanError> {
-        let solution = planner.evaluation.solution;
+        let solution = self.solution;
         let package = &solution.packages[id];
         let name = package.full_name();
         let Loaded { recipe, file } = &self.recipe;
@@ -75,11 +98,15 @@ impl Opam {
             });
             prefix.push(layer);
         }
-        let source = release.source.as_ref().map(|source| {
-            planner.fixed_output(&name, &source.archive, Holds::ArchiveOrFile(source.file_name.clone()))
-        });
-        let source = source.transpose()?;
-        let source = source.map(|node| slots.layer(&format!("source of {name}"), Input::Node(node)));
+        let source = match &release.source {
+            None => None,
+            Some(OpamSource::Url { source, file_name }) => {
+                let holds = Holds::ArchiveOrFile(file_name.clone());
+                Some(Input::Node(planner.source(&name, source, holds)?))
+            }
+            Some(OpamSource::WorkerTree) => worker_source(planner)?,
+        };
+        let source = source.map(|input| slots.layer(&format!("source of {name}"), input));
         let mut extra = Vec::new();
         for (place, archive) in &release.extra {
             let of = format!("{name}+{}", place.as_str().replace('/', "+"));
@@ -91,7 +118,7 @@ impl Opam {
         extra.extend(
             release.files.iter().map(|file| (file.place.to_string(), slots.bind(Input::Tree(file.tree)))),
         );
-        let variables = globals(planner.evaluation.platform, recipe.jobs, recipe.prefix.as_str());
+        let variables = globals(self.platform, recipe.jobs, recipe.prefix.as_str());
         let request = Request {
             mounts: vec![
                 Mount::Overlay { at: "/".into(), layers: root, capture: None },

@@ -4,21 +4,21 @@ use std::collections::HashMap;
 
 use super::Goal;
 use super::debian::Debian;
-use super::evaluate::{PlanError, PlannedBase, Planner, bound, in_sequence};
+use super::evaluate::{PlanError, PlannedBase, Planner, bound};
 use super::opam::Opam;
 use super::recipes::plan_build;
 use super::slots::Slots;
-use crate::derivation::{self, Action, AssemblyPackage, Derivation, Input, Kind, NodeId, OUT};
+use super::tools::plan_tools;
+use crate::derivation::{self, Action, AssemblyPackage, Derivation, Holds, Input, Kind, NodeId};
 use crate::name::RecipeName;
 use crate::package::Provision;
 use crate::recipe::build::BuildRecipe;
+use crate::recipe::opam::OpamRecipe;
 use crate::recipe::template::Bindings;
 use crate::recipe::{AssemblyRecipe, JtwRecipe, JtwToolsRecipe, Loaded, RecipeKind};
-use crate::request::{Mount, Request};
 use crate::solution::{PackageId, Release, Target};
 
 /// Raised when jtwbuild makes something else of the same inputs of such a node.
-const TOOLS_REVISION: u32 = 1;
 const JTW_REVISION: u32 = 2;
 const ASSEMBLY_REVISION: u32 = 1;
 
@@ -57,7 +57,8 @@ fn plan_builds(planner: &mut Planner<'_>) -> Result<HashMap<PackageId, NodeId>, 
                 Provision::Built { source, build } => {
                     let base = library_base(planner)?;
                     let source = source.as_ref();
-                    let source = source.map(|source| planner.source(&package.full_name(), source));
+                    let source =
+                        source.map(|source| planner.source(&package.full_name(), source, Holds::Archive));
                     plan_build(planner, &recipe, &base, (id, own, build), source.transpose()?, &layers)?
                 }
             },
@@ -74,7 +75,13 @@ fn plan_builds(planner: &mut Planner<'_>) -> Result<HashMap<PackageId, NodeId>, 
             Release::Opam(release) => {
                 let opam = match &opam {
                     Some(opam) => opam,
-                    None => opam.insert(Opam::new(planner)?),
+                    None => {
+                        let evaluation = planner.evaluation;
+                        let recipe = OpamRecipe::load(evaluation.recipes)?;
+                        let base = evaluation.universe.opam_base(&recipe.recipe).clone();
+                        let chosen = (solution, evaluation.platform);
+                        opam.insert(Opam::new(planner, recipe, base, chosen)?)
+                    }
                 };
                 opam.plan_build(planner, (id, release), &layers)?
             }
@@ -94,47 +101,6 @@ fn library_base(planner: &mut Planner<'_>) -> Result<PlannedBase, PlanError> {
         return planner.base(&base);
     }
     planner.base(&universe.base.recipe)
-}
-
-fn plan_tools(planner: &mut Planner<'_>) -> Result<NodeId, PlanError> {
-    let universe = planner.evaluation.universe;
-    let Loaded { recipe, file } = JtwToolsRecipe::load(planner.evaluation.recipes)?;
-    let base = planner.base(&recipe.base)?;
-    let mut slots = Slots::default();
-    let mut root = vec![slots.layer("base", Input::Node(base.node))];
-    for extra in &recipe.extra {
-        let node = planner.base(extra)?.node;
-        root.push(slots.layer(extra.as_str(), Input::Node(node)));
-    }
-    let mut bindings = Bindings::default();
-    bindings.set("workdir", recipe.workdir.as_str());
-    bindings.set("effects", universe.effects.as_str());
-    bindings.set("jobs", "1");
-    bindings.set_facts(&base.facts);
-    let worker = planner.evaluation.worker.map(Input::Tree);
-    let worker: Vec<_> = worker.into_iter().map(|tree| slots.layer("the worker's source", tree)).collect();
-    let commands = recipe.commands.iter().map(|argv| argv.expand(&bindings)).collect::<Result<_, _>>();
-    let stages = in_sequence(bound(commands, &file)?, recipe.workdir.as_str());
-    let request = Request {
-        mounts: vec![
-            Mount::Overlay { at: "/".into(), layers: root, capture: None },
-            Mount::Overlay { at: recipe.workdir.to_string(), layers: worker, capture: Some(OUT.into()) },
-        ],
-        stages,
-        env: bound(recipe.env.expand(&bindings), &file)?,
-        limits: recipe.limits,
-    };
-    let stdlib = base.facts.get("stdlib").cloned().unwrap_or_else(|| "/usr/lib/ocaml".into());
-    let compiler = base.facts.get("ocaml-version").cloned().unwrap_or_default();
-    let action = Action::Tools(derivation::Tools {
-        request,
-        base: 0,
-        stdlib,
-        compiler: compiler.clone(),
-        revision: TOOLS_REVISION,
-    });
-    let name = format!("ocaml.{compiler}");
-    Ok(planner.plan.add(Derivation::new(Kind::JtwTools, name.into(), &action, slots.0)))
 }
 
 /// What all assemblies have in common.

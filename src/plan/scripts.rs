@@ -3,7 +3,7 @@
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::evaluate::{PlanError, Planner, bound, in_sequence};
-use crate::derivation::{self, Action, Derivation, Input, Kind, NodeId, OUT};
+use crate::derivation::{self, Action, Derivation, Holds, Input, Kind, NodeId, OUT};
 use crate::recipe::template::Bindings;
 use crate::recipe::{Loaded, RecipeKind, ScriptRecipe};
 use crate::request::{Layer, Limits, Mount, Request};
@@ -140,7 +140,10 @@ fn plan_node(
     let source = match &node.source {
         NodeSource::None => None,
         NodeSource::Local { path, .. } => planner.evaluation.sources.get(path).map(|tree| Input::Tree(*tree)),
-        NodeSource::Archive { archive, .. } => Some(Input::Node(planner.source(name, archive)?)),
+        NodeSource::Archive { archive, .. } => {
+            Some(Input::Node(planner.fixed_output(name, archive, Holds::Archive)?))
+        }
+        NodeSource::Git { source, .. } => Some(Input::Node(planner.git(name, source)?)),
     };
     if let Some(source) = source {
         let tree = layer(&mut inputs, "source", source);

@@ -117,7 +117,9 @@ impl Decider<'_> {
             failed_tries,
             document: derivation.document(trees),
         };
-        finish(result, layer, &record)
+        // Also where the record cannot be written.
+        let report = finish(result, layer, &record).unwrap_or_else(|error| failed(&error));
+        Ok(NodeReport { ran: true, ..report })
     }
 
     /// Waits for whoever decides the same, as long as there is patience; else the report of that.

@@ -30,6 +30,7 @@ fn every_kind_of_recipe_of_this_repository_is_good() {
     load::<BuildRecipe>();
     let jtw = load::<JtwRecipe>();
     let tools = load::<JtwToolsRecipe>();
+    let by_packages = JtwToolsRecipe::load_opam(&recipes).unwrap_or_else(|error| panic!("{error}")).recipe;
     let assembly = load::<AssemblyRecipe>();
     let script = load::<ScriptRecipe>();
 
@@ -37,10 +38,11 @@ fn every_kind_of_recipe_of_this_repository_is_good() {
     for name in &bases {
         BaseRecipe::load(&recipes, name).unwrap_or_else(|error| panic!("{error}"));
     }
-    for base in tools.extra.iter().chain([&tools.base, &script.base]) {
+    let extra = tools.extra.iter().chain(&by_packages.extra);
+    for base in extra.chain([&tools.base, &by_packages.base, &script.base]) {
         assert!(bases.contains(base), "there is no base `{base}`");
     }
-    for folder in [&tools.worker, &assembly.page] {
+    for folder in [&tools.worker, &by_packages.worker, &assembly.page] {
         assert!(!recipes.list(&format!("{folder}/")).is_empty(), "`{folder}` has no files");
     }
     let mut bindings = Bindings::default();
@@ -51,7 +53,18 @@ fn every_kind_of_recipe_of_this_repository_is_good() {
 
 #[test]
 fn every_toml_file_of_this_repository_belongs_to_a_kind() {
-    let known = ["source", "base", "build", "jtw-tools", "jtw", "assembly", "script", "opam", "debian"];
+    let known = [
+        "source",
+        "base",
+        "build",
+        "jtw-tools",
+        "jtw-tools-opam",
+        "jtw",
+        "assembly",
+        "script",
+        "opam",
+        "debian",
+    ];
     for path in Recipes::built_in().list("") {
         if let Some(stem) = path.strip_suffix(".toml") {
             let is_known =

@@ -1,8 +1,14 @@
 //! Readers of the small values that several kinds of recipe and the universe share: sizes, limits,
-//! archives, argument vectors, environments.
+//! archives, git repositories, argument vectors, environments.
+
+mod git;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+
+pub use self::git::{
+    PackageSource, git_source, git_source_in, package_source, package_source_in, refuse_git_keys,
+};
 
 use crate::name::VariableName;
 use crate::recipe::template::{Bindings, Scope, Template, Unbound};

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::fmt::Display;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{AccessFlags, Gid, Pid, Uid, access, chdir};
 
-use super::message::{End, Ended, Event, Job, STOP, receive, send};
+use super::message::{ENTER, End, Ended, Event, Job, STOP, Visit, receive, send};
 use super::{filter, limits, namespaces, root};
 use crate::request::Command;
 
@@ -32,7 +32,7 @@ pub fn main(control: &UnixStream, ids: (Uid, Gid)) -> i32 {
     // Should the spawner die; the engine's death shows as the end of `control`.
     let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
     let _ = nix::unistd::setsid();
-    let Ok(Some((job, _))) = receive::<Job>(control) else { return 1 };
+    let Ok(Some((job, visitor))) = receive::<Job>(control) else { return 1 };
     match prepare(&job, ids) {
         Ok((results, children)) => {
             let borrowed: Vec<_> = results.iter().map(AsFd::as_fd).collect();
@@ -40,7 +40,7 @@ pub fn main(control: &UnixStream, ids: (Uid, Gid)) -> i32 {
                 return 1;
             }
             drop(results);
-            match run(&job, control, &children) {
+            match run(&job, control, &children, visitor) {
                 Some(ended) => i32::from(send(control, &Event::Ended(ended), &[]).is_err()),
                 None => 1,
             }
@@ -53,7 +53,7 @@ pub fn main(control: &UnixStream, ids: (Uid, Gid)) -> i32 {
     }
 }
 
-fn prepare(job: &Job, ids: (Uid, Gid)) -> Result<(Vec<std::os::fd::OwnedFd>, SignalFd), root::Refused> {
+fn prepare(job: &Job, ids: (Uid, Gid)) -> Result<(Vec<OwnedFd>, SignalFd), root::Refused> {
     // What follows sets the largest process number and signals every process that there is: of the
     // whole machine, were this not the first process of its own namespace.
     if nix::unistd::getpid() != Pid::from_raw(1) {
@@ -80,43 +80,24 @@ fn prepare(job: &Job, ids: (Uid, Gid)) -> Result<(Vec<std::os::fd::OwnedFd>, Sig
     }
 }
 
-/// Runs the stages and ends what is left then. `None` when the engine is gone.
-fn run(job: &Job, control: &UnixStream, children: &SignalFd) -> Option<Ended> {
-    let mut failed = None;
-    'stages: for (number, stage) in job.stages.iter().enumerate() {
-        let mut waiting = stage.iter().enumerate();
-        let mut running = HashMap::new();
-        loop {
-            while running.len() < job.parallel.max(1) {
-                let Some((index, command)) = waiting.next() else { break };
-                match start(command, job) {
-                    Ok(pid) => drop(running.insert(pid, index)),
-                    Err(errno) => {
-                        say(&command.argv[0], errno.desc());
-                        failed = Some((number, index, CANNOT_RUN));
-                        break 'stages;
-                    }
-                }
-            }
-            if running.is_empty() {
-                break;
-            }
-            match wait(control, children)? {
-                Wake::Children => {}
-                Wake::Stop => drop(kill(Pid::from_raw(-1), Signal::SIGTERM)),
-                Wake::Kill => break 'stages,
-            }
-            while let Some((pid, end)) = reap(Some(WaitPidFlag::WNOHANG)) {
-                let Some(index) = running.remove(&pid) else { continue };
-                if end != End::Status(0) {
-                    failed = Some((number, index, end));
-                    break 'stages;
-                }
+/// Runs the stages, then the command of a visit, and ends what is left each time. `None` when the
+/// engine is gone.
+fn run(job: &Job, control: &UnixStream, children: &SignalFd, visitor: Vec<OwnedFd>) -> Option<Ended> {
+    let Stages { failed, is_broken_off } = run_stages(job, control, children)?;
+    end_all();
+    let visited = match &job.visit {
+        Some(visit) if !is_broken_off => {
+            send(control, &Event::Visiting { failed }, &[]).ok()?;
+            if order(control)? == ENTER {
+                let end = run_visit(visit, job, failed, control, children, visitor)?;
+                end_all();
+                Some(end)
+            } else {
+                None
             }
         }
-    }
-    let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
-    while reap(None).is_some() {}
+        _ => None,
+    };
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).ok()?;
     // A program counts what this process had when it was started from it: no more than that says
     // nothing about the program.
@@ -127,15 +108,125 @@ fn run(job: &Job, control: &UnixStream, children: &SignalFd) -> Option<Ended> {
     };
     Some(Ended {
         failed,
+        visited,
         cpu: micros(usage.user_time()) + micros(usage.system_time()),
         largest: u64::try_from(largest).unwrap_or_default() * 1024,
     })
+}
+
+/// Ends every process but this one.
+fn end_all() {
+    let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
+    while reap(None).is_some() {}
+}
+
+/// How the stages ended.
+#[derive(Default)]
+struct Stages {
+    failed: Option<(usize, usize, End)>,
+    /// Whether the engine wanted them to end.
+    is_broken_off: bool,
+}
+
+/// Runs the stages; `None` when the engine is gone.
+fn run_stages(job: &Job, control: &UnixStream, children: &SignalFd) -> Option<Stages> {
+    let mut ended = Stages::default();
+    'stages: for (number, stage) in job.stages.iter().enumerate() {
+        let mut waiting = stage.iter().enumerate();
+        let mut running = HashMap::new();
+        loop {
+            while running.len() < job.parallel.max(1) {
+                let Some((index, command)) = waiting.next() else { break };
+                match start(command, job, false) {
+                    Ok(pid) => drop(running.insert(pid, index)),
+                    Err(errno) => {
+                        say(&command.argv[0], errno.desc());
+                        ended.failed = Some((number, index, CANNOT_RUN));
+                        break 'stages;
+                    }
+                }
+            }
+            if running.is_empty() {
+                break;
+            }
+            match wait(control, children)? {
+                Wake::Children => {}
+                Wake::Stop => {
+                    ended.is_broken_off = true;
+                    let _ = kill(Pid::from_raw(-1), Signal::SIGTERM);
+                }
+                Wake::Kill => {
+                    ended.is_broken_off = true;
+                    break 'stages;
+                }
+            }
+            while let Some((pid, end)) = reap(Some(WaitPidFlag::WNOHANG)) {
+                let Some(index) = running.remove(&pid) else { continue };
+                if end != End::Status(0) {
+                    ended.failed = Some((number, index, end));
+                    break 'stages;
+                }
+            }
+        }
+    }
+    Some(ended)
+}
+
+/// Runs the command of a visit where the stages ended. `None` when the engine is gone.
+fn run_visit(
+    visit: &Visit,
+    job: &Job,
+    failed: Option<(usize, usize, End)>,
+    control: &UnixStream,
+    children: &SignalFd,
+    visitor: Vec<OwnedFd>,
+) -> Option<End> {
+    for (target, descriptor) in (0..3).zip(&visitor) {
+        namespaces::duplicate_onto(descriptor, target).ok()?;
+    }
+    drop(visitor);
+    // Without a terminal of its own a shell has no job control, and works.
+    let is_terminal = visit.is_terminal && namespaces::take_terminal().is_ok();
+    let of_failed = failed.map(|(stage, index, _)| job.stages[stage][index].cwd.clone());
+    let mut command = visit.command.clone();
+    command.cwd = of_failed.unwrap_or(command.cwd);
+    let process = match start(&command, job, is_terminal) {
+        Ok(process) => process,
+        Err(errno) => {
+            say(&command.argv[0], errno.desc());
+            return Some(CANNOT_RUN);
+        }
+    };
+    loop {
+        match wait(control, children)? {
+            Wake::Children => {}
+            Wake::Stop => drop(kill(Pid::from_raw(-1), Signal::SIGTERM)),
+            Wake::Kill => return Some(End::Signal(Signal::SIGKILL as i32)),
+        }
+        while let Some((pid, end)) = reap(Some(WaitPidFlag::WNOHANG)) {
+            if pid == process {
+                return Some(end);
+            }
+        }
+    }
 }
 
 enum Wake {
     Children,
     Stop,
     Kill,
+}
+
+/// Waits for what the engine has to say; `None` when it is gone.
+fn order(control: &UnixStream) -> Option<u8> {
+    let mut order = [0];
+    loop {
+        match nix::unistd::read(control, &mut order) {
+            Ok(1) => return Some(order[0]),
+            Err(Errno::EINTR) => {}
+            _ => return None,
+        }
+    }
 }
 
 /// Waits until a child has ended or the engine has something to say; `None` when it is gone.
@@ -151,12 +242,7 @@ fn wait(control: &UnixStream, children: &SignalFd) -> Option<Wake> {
         };
         let is_ready = |index: usize| ready[index].any().unwrap_or(true);
         if is_ready(0) {
-            let mut order = [0];
-            return match nix::unistd::read(control, &mut order) {
-                Ok(1) if order[0] == STOP => Some(Wake::Stop),
-                Ok(1) => Some(Wake::Kill),
-                _ => None,
-            };
+            return order(control).map(|order| if order == STOP { Wake::Stop } else { Wake::Kill });
         }
         if is_ready(1) {
             let _ = children.read_signal();
@@ -178,11 +264,13 @@ fn reap(flags: Option<WaitPidFlag>) -> Option<(Pid, End)> {
     }
 }
 
-fn start(command: &Command, job: &Job) -> nix::Result<Pid> {
+/// Starts a command, in front of the terminal if there is one for it.
+fn start(command: &Command, job: &Job, in_front: bool) -> nix::Result<Pid> {
     chdir(command.cwd.as_str())?;
     let program = find(&command.argv[0], &job.path)?;
     let words = |words: &[String]| words.iter().map(|word| c_string(word)).collect::<nix::Result<Vec<_>>>();
-    namespaces::start_program(&program, &words(&command.argv)?, &words(&job.env)?, job.address_space)
+    let (arguments, environment) = (words(&command.argv)?, words(&job.env)?);
+    namespaces::start_program(&program, &arguments, &environment, job.address_space, in_front)
 }
 
 /// The file that `name` stands for: itself when it has a slash, else the first program of that

@@ -41,6 +41,17 @@ pub struct Job {
     /// Whether overlays take their layers one by one; else all in one string, which only so many
     /// fit in.
     pub one_by_one: bool,
+    /// What a person wants to run after the stages, however they ended. Comes with three descriptors for
+    /// its input, output and errors.
+    pub visit: Option<Visit>,
+}
+
+/// See [`Job::visit`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Visit {
+    pub command: Command,
+    /// Whether the descriptors are those of a terminal that is for the sandbox alone.
+    pub is_terminal: bool,
 }
 
 /// One mount of a [`Job`].
@@ -68,6 +79,8 @@ pub enum Event {
     Ready,
     /// The sandbox could not be made.
     Refused { step: String, errno: i32, detail: String },
+    /// The stages are over. The command of a visit starts when the engine answers [`ENTER`].
+    Visiting { failed: Option<(usize, usize, End)> },
     /// The run is over; every process but the first is gone.
     Ended(Ended),
 }
@@ -77,6 +90,8 @@ pub enum Event {
 pub struct Ended {
     /// The first command that failed, as `stage` and `index`, and how.
     pub failed: Option<(usize, usize, End)>,
+    /// How the command of a visit ended, if it came to that.
+    pub visited: Option<End>,
     /// User and system time of all commands, in microseconds.
     pub cpu: u64,
     /// Largest resident size of any process, in bytes.
@@ -92,6 +107,10 @@ pub enum End {
 
 /// Asks the first process to end its commands politely; closing the socket ends them at once.
 pub const STOP: u8 = b'T';
+/// Asks the first process to end everything at once.
+pub const KILL: u8 = b'K';
+/// Lets a visitor in, who has been told where he is.
+pub const ENTER: u8 = b'E';
 
 /// Sends one message with descriptors.
 pub fn send(to: &UnixStream, message: &impl Serialize, descriptors: &[BorrowedFd]) -> io::Result<()> {

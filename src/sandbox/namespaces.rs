@@ -236,6 +236,31 @@ pub fn set_domain_name(name: &str) -> nix::Result<()> {
     check(c_long::from(unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) })).map(drop)
 }
 
+/// Makes the terminal that is the standard input that of this session, which has none.
+pub fn take_terminal() -> nix::Result<()> {
+    // SAFETY: plain numbers.
+    check(c_long::from(unsafe { libc::ioctl(0, libc::TIOCSCTTY as _, 0) })).map(drop)
+}
+
+/// The size of a terminal.
+pub fn window_size(terminal: impl AsFd) -> nix::Result<libc::winsize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the structure has the kernel's layout and outlives the call.
+    check(c_long::from(unsafe {
+        libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCGWINSZ as _, &raw mut size)
+    }))?;
+    Ok(size)
+}
+
+/// Sets the size of a terminal.
+pub fn set_window_size(terminal: impl AsFd, size: &libc::winsize) -> nix::Result<()> {
+    // SAFETY: the structure has the kernel's layout and outlives the call.
+    check(c_long::from(unsafe {
+        libc::ioctl(terminal.as_fd().as_raw_fd(), libc::TIOCSWINSZ as _, &raw const *size)
+    }))
+    .map(drop)
+}
+
 /// Puts every program started from now on at fixed addresses, where that is allowed.
 pub fn fix_addresses() -> nix::Result<()> {
     // SAFETY: plain numbers.
@@ -310,7 +335,8 @@ pub fn is_opaque(directory: impl AsFd) -> bool {
 }
 
 /// Starts a program as the leader of its own process group, with no signal blocked, at most
-/// `address_space` bytes of memory, and everything else as this process has it.
+/// `address_space` bytes of memory, and everything else as this process has it. `in_front`: the terminal
+/// that is its standard input, and this session's, takes its group for the one in front.
 ///
 /// The child borrows this process's memory until it executes, which waits for that: no page table
 /// is copied. (`posix_spawn` does the same, but cannot set the limit, under which this process
@@ -320,6 +346,7 @@ pub fn start_program(
     arguments: &[CString],
     environment: &[CString],
     address_space: Option<u64>,
+    in_front: bool,
 ) -> nix::Result<Pid> {
     const STACK: usize = 32 << 10;
     let pointers = |texts: &[CString]| -> Vec<*const c_char> {
@@ -331,6 +358,7 @@ pub fn start_program(
         arguments: arguments.as_ptr(),
         environment: environment.as_ptr(),
         address_space,
+        in_front,
         errno: 0,
     };
     // Stacks grow downwards and must be aligned to 16 bytes.
@@ -358,6 +386,7 @@ struct Start {
     arguments: *const *const c_char,
     environment: *const *const c_char,
     address_space: Option<u64>,
+    in_front: bool,
     errno: c_int,
 }
 
@@ -366,10 +395,16 @@ extern "C" fn execute(start: *mut c_void) -> c_int {
     // pointers in it are to terminated strings and arrays.
     unsafe {
         let start = &mut *start.cast::<Start>();
+        libc::setpgid(0, 0);
         let mut none: libc::sigset_t = std::mem::zeroed();
+        if start.in_front {
+            // Else the group, which is in the background still, would be stopped for that.
+            libc::sigfillset(&raw mut none);
+            libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+            libc::tcsetpgrp(0, libc::getpid());
+        }
         libc::sigemptyset(&raw mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
-        libc::setpgid(0, 0);
         if let Some(bytes) = start.address_space {
             let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
             libc::setrlimit(libc::RLIMIT_AS, &raw const limit);
@@ -415,8 +450,9 @@ mod tests {
     fn program_that_cannot_be_executed_is_an_error_and_no_process() {
         let arguments = [c"x".to_owned()];
         let child = fork(|| {
-            let missing = start_program(c"/nonexistent", &arguments, &[], None) == Err(Errno::ENOENT);
-            let no_program = start_program(c"/etc/passwd", &arguments, &[], None) == Err(Errno::EACCES);
+            let missing = start_program(c"/nonexistent", &arguments, &[], None, false) == Err(Errno::ENOENT);
+            let no_program =
+                start_program(c"/etc/passwd", &arguments, &[], None, false) == Err(Errno::EACCES);
             let no_child = nix::sys::wait::waitpid(None::<Pid>, None) == Err(Errno::ECHILD);
             i32::from(!(missing && no_program && no_child))
         });

@@ -238,6 +238,7 @@ pub(super) fn try_out(spawner: &Spawner, group: Option<&OwnedFd>) -> Result<bool
         processes: 16,
         parallel: 1,
         one_by_one: takes_layers_one_by_one(),
+        visit: None,
     };
     // Should the sandbox be gone already, the event tells why.
     let _ = message::send(&control, &job, &[]);

@@ -12,16 +12,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::statvfs::fstatvfs;
 
 use super::KeepFree;
-use super::message::{Ended, Event, STOP, receive};
+use super::message::{Ended, Event, KILL, STOP, receive};
 use crate::outcome::Failure;
 use crate::request::Limits;
 
 /// How often the stop flag, the clock and the scratch space are looked at.
 const TICK: Duration = Duration::from_millis(50);
-/// Asks the first process to end everything at once.
-const KILL: u8 = b'K';
 /// How long a sandbox may take to end when it is killed.
-const DYING: Duration = Duration::from_secs(10);
+pub const DYING: Duration = Duration::from_secs(10);
 /// What the C library says for `ENOSPC` and `EDQUOT`, in the language that builders run in.
 const COMPLAINTS: &[&[u8]] = &[b"No space left on device", b"Disk quota exceeded"];
 /// Below this many free bytes, a scratch space was full even when nobody complained.
@@ -137,6 +135,8 @@ impl Watch<'_> {
                 state.scratch = descriptors.pop();
                 state.captured = descriptors;
             }
+            // Nobody visits a run that is followed.
+            Ok(Some((Event::Visiting { .. }, _))) => {}
             Ok(Some((Event::Ended(ended), _))) => state.ended = Some(ended),
             Ok(Some((Event::Refused { step, errno, detail }, _))) => {
                 return Err(refused(step, errno, &detail));
@@ -248,7 +248,7 @@ fn machine(what: &str, reason: &str) -> Failure {
 }
 
 /// The failure for a sandbox that could not be made.
-fn refused(step: String, errno: i32, detail: &str) -> Failure {
+pub fn refused(step: String, errno: i32, detail: &str) -> Failure {
     let errno = Errno::from_raw(errno);
     if matches!(errno, Errno::ENOSPC | Errno::EDQUOT) && step != super::spawner::NEW_NAMESPACES {
         return Failure::NoSpace { what: format!("making a sandbox: {step}") };

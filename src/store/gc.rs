@@ -60,7 +60,7 @@ pub enum Kind {
     File,
     /// Facts and memos.
     Cache,
-    /// A log of a run that was interrupted.
+    /// A log of a run that was interrupted, or a record of runs of a universe that no root is for.
     Log,
     /// What a repair or a download has set aside for people to look at.
     Quarantine,

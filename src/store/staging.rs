@@ -335,7 +335,12 @@ impl Staging {
     /// anything that is neither file, link nor directory is an error, as is a file that changes
     /// while it is read.
     pub fn add_path(&self, path: &Path) -> Result<Tree, StoreError> {
-        read_host(path, &mut |file, path, executable| {
+        self.add_path_without(path, &[])
+    }
+
+    /// As [`Staging::add_path`], but for what lies at the directory's top under one of these names.
+    pub fn add_path_without(&self, path: &Path, without: &[&str]) -> Result<Tree, StoreError> {
+        read_host(path, without, &mut |file, path, executable| {
             let before = disk::io("read", path, file.metadata())?;
             let added = self.add(file, executable)?;
             let after = disk::io("read", path, file.metadata())?;
@@ -370,9 +375,14 @@ fn write_draft(
 /// The tree that a directory of the host holds (or one file under its own name), without copying
 /// anything.
 pub fn scan(path: &Path) -> Result<Tree, StoreError> {
+    scan_without(path, &[])
+}
+
+/// As [`scan`], but for what lies at the directory's top under one of these names.
+pub fn scan_without(path: &Path, without: &[&str]) -> Result<Tree, StoreError> {
     // One buffer for all files, which grows when one of them is large: most are small.
     let mut buffer = vec![0; SMALL / 32];
-    read_host(path, &mut |file, path, executable| {
+    read_host(path, without, &mut |file, path, executable| {
         let mut hasher = blake3::Hasher::new();
         loop {
             match disk::read_some(file, path, &mut buffer)? {
@@ -392,11 +402,11 @@ pub fn scan(path: &Path) -> Result<Tree, StoreError> {
 
 type TakeFile<'a> = dyn FnMut(&mut disk::File, &Path, bool) -> Result<File, StoreError> + 'a;
 
-fn read_host(path: &Path, take: &mut TakeFile<'_>) -> Result<Tree, StoreError> {
+fn read_host(path: &Path, without: &[&str], take: &mut TakeFile<'_>) -> Result<Tree, StoreError> {
     use std::os::unix::ffi::OsStrExt;
     let metadata = disk::metadata(path)?;
     if metadata.is_dir() {
-        return read_directory(path, take, 0);
+        return read_directory(path, without, take, 0);
     }
     let mut tree = Tree::default();
     let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
@@ -406,7 +416,12 @@ fn read_host(path: &Path, take: &mut TakeFile<'_>) -> Result<Tree, StoreError> {
     Ok(tree)
 }
 
-fn read_directory(path: &Path, take: &mut TakeFile<'_>, depth: usize) -> Result<Tree, StoreError> {
+fn read_directory(
+    path: &Path,
+    without: &[&str],
+    take: &mut TakeFile<'_>,
+    depth: usize,
+) -> Result<Tree, StoreError> {
     use std::os::unix::ffi::OsStrExt;
     if depth > super::tree::MAX_DEPTH {
         return Err(not_storable(path, TreeError::TooDeep(path.display().to_string())));
@@ -415,6 +430,9 @@ fn read_directory(path: &Path, take: &mut TakeFile<'_>, depth: usize) -> Result<
     let before = disk::metadata(path)?.modified().ok();
     for entry in disk::list(path)? {
         let whole = entry.path();
+        if without.iter().any(|name| entry.file_name() == *name) {
+            continue;
+        }
         let name = Name::new(entry.file_name().as_bytes()).map_err(|source| not_storable(&whole, source))?;
         let metadata = disk::io("read", &whole, entry.metadata())?;
         let node = read_node(&whole, &metadata, take, depth)?;
@@ -435,7 +453,7 @@ fn read_node(
 ) -> Result<Node, StoreError> {
     use std::os::unix::ffi::OsStrExt;
     if metadata.is_dir() {
-        return Ok(Node::Directory(Arc::new(read_directory(path, take, depth + 1)?)));
+        return Ok(Node::Directory(Arc::new(read_directory(path, &[], take, depth + 1)?)));
     }
     if metadata.is_symlink() {
         let target = disk::read_link(path)?;

@@ -6,7 +6,8 @@ use std::path::Path;
 use crate::diagnostic::{Span, did_you_mean};
 use crate::name::{NodeName, RecipeName};
 use crate::path::RelativePath;
-use crate::recipe::values::{SourceArchive, byte_size, seconds, source_archive, variable_name};
+use crate::recipe::values::{SourceArchive, byte_size, git_source, seconds, source_archive, variable_name};
+use crate::source::git::GitSource;
 use crate::toml_reader::{Table, Value};
 use crate::universe::Problems;
 
@@ -57,6 +58,11 @@ pub enum NodeSource {
     Archive {
         archive: SourceArchive,
         span: Span,
+    },
+    /// A commit of a git repository, whose files are at `/src`. `file` is the one that its spans are in.
+    Git {
+        source: GitSource,
+        file: u32,
     },
 }
 
@@ -128,6 +134,9 @@ fn read_node(table: &mut Table<'_>, context: &Context<'_>) -> Option<UnresolvedN
 fn read_source(table: &mut Table<'_>, context: &Context<'_>) -> Option<NodeSource> {
     match (table.get("source"), table.get("archive")) {
         (None, None) => Some(NodeSource::None),
+        (Some(value), None) if value.is_table() => {
+            Some(NodeSource::Git { source: git_source(value)?, file: context.file })
+        }
         (Some(value), None) => {
             let path: RelativePath = value.text()?;
             let path = context.parent.map_or(path.clone(), |parent| parent.join(&path));

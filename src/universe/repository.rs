@@ -1,5 +1,5 @@
-//! `[[repository]]`: where packages come from, and `[source]`: archives in place of those that a
-//! repository names.
+//! `[[repository]]`: where packages come from, and `[source]`: archives and commits in place of the
+//! archives that a repository names.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::diagnostic::Span;
 use crate::name::PackageName;
 use crate::package::Requirement;
 use crate::path::RelativePath;
-use crate::recipe::values::{SourceArchive, parse_url, source_archive, source_archive_in};
+use crate::recipe::values::{PackageSource, SourceArchive, package_source_in, parse_url, source_archive};
 use crate::toml_reader::{FromText, Table, TextError, Value, one_of};
 use crate::version::Version;
 
@@ -41,7 +41,7 @@ pub enum RepositoryChoice {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Substitution {
     /// In place of the source.
-    pub source: Option<SourceArchive>,
+    pub source: Option<PackageSource>,
     /// In place of extra sources, by their names.
     pub extra: BTreeMap<RelativePath, SourceArchive>,
     /// Where it is written.
@@ -196,8 +196,8 @@ fn substitution(value: Value<'_>, span: Span, directory: &Path) -> Option<Substi
                 Some((key::<RelativePath>(place, name)?, source_archive(value, Some(directory))?))
             })
         });
-        let has_source = table.has("sha256") || table.has("places") || !table.has("extra");
-        let source = if has_source { Some(source_archive_in(table, Some(directory))?) } else { None };
+        let has_source = ["git", "sha256", "places"].iter().any(|key| table.has(key)) || !table.has("extra");
+        let source = if has_source { Some(package_source_in(table, Some(directory))?) } else { None };
         Some(Substitution { source, extra: extra.unwrap_or_default().into_iter().collect(), span })
     })
 }

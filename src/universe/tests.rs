@@ -7,6 +7,8 @@ use insta::assert_snapshot;
 
 use super::*;
 use crate::diagnostic::golden;
+use crate::recipe::values::PackageSource;
+use crate::source::git::{Commit, Reference};
 use crate::source::{LocalPath, Place};
 use crate::universe::node::{NodeSource, Run};
 
@@ -68,7 +70,9 @@ fn everything_that_a_universe_can_say_is_read() {
     assert_eq!(universe.base.suite.as_deref(), Some("trixie"));
     assert_eq!(universe.base.mirror.as_deref(), Some("file:///srv/mirror"));
     assert_eq!(universe.base.expired_release, ExpiredRelease::Refuse);
-    assert!(matches!(universe.tools, Tools::Path { path, .. } if path == Path::new("../my-worker")));
+    assert!(
+        matches!(universe.tools.source, ToolsSource::Path { path, .. } if path == Path::new("../my-worker"))
+    );
     assert_eq!(universe.output.as_str(), "public/site");
 }
 
@@ -78,7 +82,7 @@ fn what_a_universe_leaves_out_has_a_default() {
     assert_eq!(universe.effects.as_str(), "disabled");
     assert_eq!(universe.base.recipe.as_str(), "ocaml");
     assert_eq!(universe.base.expired_release, ExpiredRelease::Warn);
-    assert_eq!(universe.tools, Tools::BuiltIn);
+    assert_eq!(universe.tools.source, ToolsSource::BuiltIn);
     assert_eq!(universe.output.as_str(), "site");
 }
 
@@ -328,4 +332,91 @@ fn packages_of_libraries_are_asked_of_the_debian_suite_if_there_is_one() {
         "solve = \"each\"\n{text}[[repository]]\ndebian = \"forky\"\n[[repository]]\ndebian = \"sid\"\n"
     );
     assert_snapshot!(problems(&bad));
+}
+
+#[test]
+fn git_sources_are_read_alike_wherever_they_stand() {
+    let rev = "0123456789abcdef0123456789ABCDEF01234567";
+    let universe = parse(&format!(
+        r#"
+        name = "demo"
+        compiler = "ocaml"
+        packages = ["fmt"]
+        [[repository]]
+        opam = "repo"
+        [tools]
+        git = "git+https://example.org/worker.git"
+        branch = "main"
+        subdir = "src/worker"
+        [source.fmt."0.9.0"]
+        git = "ssh://git@example.org/fmt"
+        rev = "{rev}"
+        submodules = false
+        [source.re."1"]
+        git = "https://example.org/re"
+        tag = "v1"
+        [[node]]
+        name = "n"
+        source = {{ git = "file:///srv/n" }}
+        script = ""
+        "#
+    ));
+    let ToolsSource::Git(tools) = &universe.tools.source else { panic!("a git source") };
+    assert_eq!(tools.url.as_str(), "https://example.org/worker.git");
+    assert_eq!(tools.reference, Reference::Branch("main".into()));
+    assert_eq!(tools.subdir.as_ref().map(RelativePath::as_str), Some("src/worker"));
+    assert!(tools.submodules);
+    let text = &universe.files[0].text;
+    assert_eq!(&text[tools.url_span.clone()], "\"git+https://example.org/worker.git\"");
+    assert_eq!(&text[tools.reference_span.clone()], "\"main\"");
+    let mut substitutions = universe.repositories.substitutions.values();
+    let mut substitution = || match &substitutions.next().unwrap().source {
+        Some(PackageSource::Git(source)) => source.clone(),
+        other => panic!("a git source, not {other:?}"),
+    };
+    let (fmt, re) = (substitution(), substitution());
+    assert_eq!(fmt.reference, Reference::Rev(Commit::new(rev).unwrap()));
+    assert!(!fmt.submodules && fmt.question().is_none());
+    assert_eq!(re.reference, Reference::Tag("v1".into()));
+    let NodeSource::Git { source, file: 0 } = &universe.nodes[0].source else { panic!("a git source") };
+    assert_eq!((&source.reference, &source.reference_span), (&Reference::Head, &source.url_span));
+}
+
+#[test]
+fn bad_git_sources() {
+    assert_snapshot!(problems(
+        r#"
+        name = "x"
+        compiler = "ocaml"
+        packages = []
+        [[repository]]
+        opam = "repo"
+        [tools]
+        path = "worker"
+        git = "ext::sh -c true"
+        branch = "a..b"
+        [source.fmt."1"]
+        git = "https://u:secret@example.org/fmt"
+        tag = "--upload-pack=x"
+        sha256 = "00"
+        [source.fmt."2"]
+        git = "https://example.org/fmt#main"
+        branch = "main"
+        rev = "0123456"
+        [source.fmt."3"]
+        branch = "main"
+        [[node]]
+        name = "n"
+        script = ""
+        source = { git = "https://example.org/n", rev = "0123456", subdir = "../x", submodules = 1, brnch = "x" }
+        [[node]]
+        name = "m"
+        script = ""
+        source = { path = "x" }
+        "#
+    ));
+    assert_snapshot!(
+        "tools without a source",
+        problems("name = \"x\"\ncompiler = \"a\"\npackages = []\n[tools]\npath = \"w\"\nsubdir = \"x\"")
+    );
 }

@@ -3,7 +3,12 @@
 // The client is written from the protocol description alone: JSON texts to and from a classic
 // worker. Setting: CHROMIUM (default /usr/bin/chromium).
 
+import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
+
+/** Fails unless `part` is in `text`. */
+export const contains = (text, part) =>
+  assert.ok(text.includes(part), `${JSON.stringify(part)} not in ${JSON.stringify(text)}`);
 
 export const launch = () =>
   chromium.launch({
@@ -85,12 +90,12 @@ export async function locate(site, indexPath) {
   return { index, indexUrl, workerUrl, plain };
 }
 
-// A page of the site's origin that has the client.
-export async function openPage(context, site) {
+// A page of the site's origin that has the client. Any file of the site will do for it.
+export async function openPage(context, site, file = "universe.json") {
   const page = await context.newPage();
   const errors = [];
   page.on("pageerror", (e) => errors.push(String(e)));
-  await page.goto(new URL("universe.json", site).href);
+  await page.goto(new URL(file, site).href);
   await page.evaluate(installClient);
   return { page, errors };
 }

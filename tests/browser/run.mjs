@@ -3,14 +3,18 @@
 //   node run.mjs SITE_URL INDEX_PATH [SCREENSHOT.png]
 //   SITE_URL=http://127.0.0.1:8080/ INDEX=u/<hash>/findlib_index.json node run.mjs
 //
-// The first part talks to the worker: libraries of this universe, and the protocol as
-// conformance.mjs checks it; the second uses the page. Further settings: CHROMIUM
-// (default /usr/bin/chromium), SKIP (a comma list of libraries that this universe does
-// not hold).
+// First the worker: libraries of this universe, and the protocol as conformance.mjs checks
+// it; then the shipped client library (client-*.mjs) and the page (page.mjs). Further
+// settings: CHROMIUM (default /usr/bin/chromium), SKIP (a comma list of libraries that this
+// universe does not hold).
 
 import assert from "node:assert/strict";
-import { launch, locate, openPage } from "./client.mjs";
+import { contains, launch, locate, openPage } from "./client.mjs";
+import { checkGuide } from "./client-guide.mjs";
+import { checkLibrary } from "./client-library.mjs";
+import { checkNode } from "./client-node.mjs";
 import { conform } from "./conformance.mjs";
+import { checkPage } from "./page.mjs";
 
 const site = new URL(process.argv[2] ?? process.env.SITE_URL ?? "http://127.0.0.1:8080/");
 const indexPath = process.argv[3] ?? process.env.INDEX;
@@ -54,7 +58,6 @@ const start = (name, fields = {}) =>
   );
 const run = (code, env, client = "main") =>
   page.evaluate(([c, code, env]) => window[c].eval(code, env), [client, code, env ?? "default"]);
-const stop = (text, part) => assert.ok(text.includes(part), `${JSON.stringify(part)} not in ${JSON.stringify(text)}`);
 
 await check("init with the index's path answers ready", async () => {
   assert.deepEqual(await start("main", plain), { type: "ready" });
@@ -67,19 +70,19 @@ await check("a unit that is not a visible name of the standard library loads laz
 await check('#require "str"', async () => {
   const r = await run('#require "str";; Str.split (Str.regexp ",") "a,b";;');
   assert.equal(r.stderr, "");
-  stop(r.text, '["a"; "b"]');
+  contains(r.text, '["a"; "b"]');
 }, ["str"]);
 
 await check('#require "fmt"', async () => {
   const r = await run('#require "fmt";;\nFmt.str "%d" 42;;');
   assert.equal(r.stderr, "");
-  stop(r.text, '- : string = "42"');
+  contains(r.text, '- : string = "42"');
 }, ["fmt"]);
 
 await check('#require "base"', async () => {
   const r = await run('#require "base";; Base.String.hash "hello";;');
   assert.equal(r.stderr, "");
-  stop(r.text, "- : int = 840920576");
+  contains(r.text, "- : int = 840920576");
 }, ["base"]);
 
 await check('#require "zarith": 30!', async () => {
@@ -87,7 +90,7 @@ await check('#require "zarith": 30!', async () => {
     let rec fact n = if n = 0 then Z.one else Z.mul (Z.of_int n) (fact (n - 1));;
     Z.to_string (fact 30);;`);
   assert.equal(r.stderr, "");
-  stop(r.text, '"265252859812191058636308480000000"');
+  contains(r.text, '"265252859812191058636308480000000"');
 }, ["zarith"]);
 
 await check("the worker finds its place without being told, and takes an absolute index", async () => {
@@ -112,127 +115,13 @@ await conform(
 await check("nothing failed behind the scenes", async () => assert.deepEqual(pageErrors, []));
 await page.close();
 
-// ---- part two: the page ----------------------------------------------------
+// ---- the client library, and the page -----------------------------------------
 
-const repl = await context.newPage();
-const consoleErrors = [];
-repl.on("pageerror", (e) => consoleErrors.push(String(e)));
-repl.on("console", (m) => {
-  if (m.type() === "error") consoleErrors.push(m.text());
-});
-await repl.setViewportSize({ width: 1100, height: 760 });
-
-const input = repl.locator("#input");
-const lastEntry = repl.locator("#transcript .entry").last();
-async function type(code, expected) {
-  await input.fill(code);
-  await input.press("Enter");
-  await repl.waitForFunction(() => document.body.dataset.state === "ready", null, { timeout: 60000 });
-  const text = await lastEntry.innerText();
-  stop(text, expected);
-}
-
-await check("page: becomes ready and lists the universe's packages", async () => {
-  await repl.goto(new URL(`./?index=${encodeURIComponent(indexUrl.pathname)}`, site).href);
-  await repl.waitForFunction(() => document.body.dataset.state !== "loading", null, { timeout: 60000 });
-  assert.equal(await repl.evaluate(() => document.body.dataset.state), "ready");
-  assert.ok((await repl.locator("#packages button").count()) > 0);
-});
-
-await check("page: without ?index= it finds universe.json", async () => {
-  await repl.goto(site.href);
-  await repl.waitForFunction(() => document.body.dataset.state !== "loading", null, { timeout: 60000 });
-  assert.equal(await repl.evaluate(() => document.body.dataset.state), "ready");
-});
-
-await check("page: evaluates what is typed", async () => type("1 + 2;;", "- : int = 3"));
-
-await check("page: Enter without ;; starts a new line", async () => {
-  await input.fill("let square x =");
-  await input.press("Enter");
-  await input.pressSequentially("x * x;;");
-  await input.press("Enter");
-  await repl.waitForFunction(() => document.body.dataset.state === "ready");
-  stop(await lastEntry.innerText(), "val square : int -> int = <fun>");
-});
-
-await check("page: a type error is marked as one", async () => {
-  await type('square "x";;', "^^^");
-  assert.equal(await lastEntry.locator(".error").count(), 1);
-});
-
-await check("page: a package is required by a click", async () => {
-  await repl.locator("#packages button", { hasText: /^fmt$/ }).click();
-  await repl.keyboard.press("Enter");
-  await repl.waitForFunction(() => document.body.dataset.state === "ready");
-  await type('Fmt.str "%a" Fmt.(list ~sep:(any " + ") int) [1; 2; 3];;', '"1 + 2 + 3"');
-}, ["fmt"]);
-
-await check("page: history", async () => {
-  await input.press("ArrowUp");
-  assert.ok((await input.inputValue()).length > 0);
-  await input.press("ArrowDown");
-  assert.equal(await input.inputValue(), "");
-});
-
-await check("page: completion with Tab", async () => {
-  await input.fill("List.conc");
-  await input.press("Tab");
-  await repl.locator("#completions [role=option]").first().waitFor();
-  await input.press("Enter");
-  stop(await input.inputValue(), "List.concat");
-  await input.fill("");
-});
-
-await check("page: completion counts what comes before it rightly", async () => {
-  await input.fill('"😀é" ^ String.escap');
-  await input.press("Tab");
-  await repl.waitForFunction(() => document.getElementById("input").value.endsWith("escaped"));
-  assert.equal(await input.inputValue(), '"😀é" ^ String.escaped');
-  await input.fill("");
-});
-
-await check("page: a program that does not end can be stopped", async () => {
-  await input.fill("while true do () done;;");
-  await input.press("Enter");
-  await repl.locator("#stop").click();
-  await repl.waitForFunction(() => document.body.dataset.state === "ready", null, { timeout: 60000 });
-  await type("3 * 4;;", "- : int = 12");
-});
-
-await check("page: an index that is not there gives a readable error", async () => {
-  const lost = await context.newPage();
-  await lost.goto(new URL("./?index=/no/such/findlib_index.json", site).href);
-  await lost.waitForFunction(() => document.body.dataset.state === "failed", null, { timeout: 60000 });
-  stop(await lost.locator(".problem").innerText(), "/no/such/findlib_index.json");
-  await lost.close();
-});
-
-await check("page: without the mouse", async () => {
-  await input.focus();
-  await input.fill("abc");
-  await input.press("Escape");
-  await input.press("Tab");
-  assert.notEqual(await repl.evaluate(() => document.activeElement.id), "input");
-  await input.fill("");
-});
-
-await check("page: no errors in the console", async () => assert.deepEqual(consoleErrors, []));
-
-// A session worth looking at: the book's picture.
-if (screenshot) {
-  await repl.goto(site.href);
-  await repl.waitForFunction(() => document.body.dataset.state === "ready", null, { timeout: 60000 });
-  const session = [
-    ["let primes = [2; 3; 5; 7; 11];;", "int list"],
-    ["List.map (fun p -> p * p) primes |> List.fold_left (+) 0;;", "208"],
-    ['1 + "two";;', "^^^"],
-    ...(skip.has("fmt") ? [] : [['#require "fmt";;', ""], ['Fmt.str "%a" Fmt.(list ~sep:(any " · ") int) primes;;', "11"]]),
-    ...(skip.has("zarith") ? [] : [['#require "zarith";;', ""], ["Z.(to_string (fac 30));;", "265252859812191058636308480000000"]]),
-  ];
-  for (const [code, expected] of session) await type(code, expected);
-  await repl.screenshot({ path: screenshot });
-}
+const shipped = { check, context, site, indexUrl, workerUrl };
+await checkLibrary(shipped);
+await checkNode(shipped);
+await checkGuide(shipped);
+await checkPage({ ...shipped, skip, screenshot });
 await browser.close();
 
 console.log(`\n${passed} passed, ${failed} failed`);

@@ -8,7 +8,10 @@ mod support;
 mod bad_input;
 mod builds;
 mod collecting;
+mod diff;
+mod enter;
 mod failures;
+mod git;
 mod limits;
 mod locks;
 mod machine;
@@ -20,6 +23,8 @@ mod terminals;
 mod verdicts;
 mod verify;
 mod waiting;
+mod why;
+mod worker_repository;
 
 /// Two nodes, the second of which needs the first.
 const TWO_NODES: &str = r#"

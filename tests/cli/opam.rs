@@ -5,6 +5,7 @@ use insta::assert_snapshot;
 use serde_json::Value;
 
 use crate::support::TestUniverse;
+use crate::support::git::Repo;
 
 /// Packages that a shell builds; `mini` stands for the compiler.
 const PACKAGES: &[(&str, &str)] = &[
@@ -159,6 +160,40 @@ fn a_changed_opam_file_builds_what_it_reaches() {
         .map(|(node, _)| node)
         .collect();
     assert_eq!(built, ["build/low.1", "build/top.1", "build/optional.1"], "{changed}");
+}
+
+#[test]
+fn a_package_is_built_from_a_commit_that_its_opam_file_or_the_universe_names() {
+    let Some(universe) = buildable("packages = [\"kept\"]") else { return };
+    let repo = Repo::new(universe.path("source"));
+    let commit = repo.commit_file("file", "one\n");
+    repo.commit_file("file", "two\n");
+    let with_url = |url: &str| {
+        let opam = format!(
+            "opam-version: \"2.0\"\nsynopsis: \"k\"\ndepends: [\"mini\"]\n\
+             install: [[\"mkdir\" \"-p\" lib] [\"cp\" \"file\" \"%{{lib}}%/kept\"]]\n\
+             url {{ src: \"git+{}{url}\" }}\n",
+            repo.url()
+        );
+        universe.write("repo/packages/kept/kept.1/opam", &opam);
+    };
+    with_url("#main");
+    let refused = universe.run("realise universe.toml");
+    assert!(refused.stderr.contains("jtwbuild::opam::git"), "{refused}");
+    assert!(refused.stderr.contains("its id belongs behind `#`"), "{refused}");
+    with_url(&format!("#{commit}"));
+    let ended = universe.run("realise --json universe.toml").success().json();
+    assert_eq!(output(&universe, &ended, "kept.1", "lib/kept"), "one\n");
+
+    let source = format!("[source.kept.\"1\"]\ngit = \"{}\"\nbranch = \"main\"\n\n[base]", repo.url());
+    universe.edit("[base]", &source);
+    let ended = universe.run("realise --json universe.toml").success().json();
+    assert_eq!(output(&universe, &ended, "kept.1", "lib/kept"), "two\n");
+    assert_eq!(ended["sources"][0]["substituted"], true, "{ended}");
+    assert_eq!(ended["sources"][0]["checksums"], format!("git={}", repo.git("rev-parse HEAD")));
+    repo.commit_file("file", "three\n");
+    let ended = universe.run("realise --json universe.toml").success().json();
+    assert_eq!(output(&universe, &ended, "kept.1", "lib/kept"), "three\n");
 }
 
 #[test]

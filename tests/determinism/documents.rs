@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jtwbuild::derivation::{
-    Action, Assembly, AssemblyPackage, Base, Build, BuildKey, Derivation, FORMAT, Fetch, Holds, Input, Jtw,
-    Kind, NodeId, OpamBuild, PlanKey, Present, Script, Take, Tools,
+    Action, Assembly, AssemblyPackage, Base, Build, BuildKey, Derivation, FORMAT, Fetch, Git, Holds, Input,
+    Jtw, Kind, NodeId, OpamBuild, PlanKey, Present, Script, Take, Tools,
 };
 use jtwbuild::effects::Effects;
 use jtwbuild::request::{Capture, Command, Layer, Limits, Mount, Request};
@@ -208,6 +208,17 @@ fn newer_actions() -> Vec<(Kind, Action)> {
     vec![
         (Kind::Source, fetch(Holds::File("script.sh".into()))),
         (Kind::Source, fetch(Holds::ArchiveOrFile("script.sh".into()))),
+        (
+            Kind::Source,
+            Action::Git(Git {
+                url: "https://example.org/r.git".into(),
+                commit: "07".repeat(20),
+                subdir: Some("a/b".into()),
+                submodules: true,
+                bytes: 1,
+                members: 2,
+            }),
+        ),
     ]
 }
 
@@ -245,6 +256,7 @@ fn others(leaf: &Value) -> Vec<Value> {
         "overlay",
         "read-only",
         "fetch",
+        "git",
         "base",
         "script",
         "build",

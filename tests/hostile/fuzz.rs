@@ -6,6 +6,7 @@
 
 mod bytes;
 mod documents;
+mod interfaces;
 mod mutate;
 mod opam;
 mod packages;

@@ -137,6 +137,7 @@ fn analysed(files: &[(&str, &str)]) -> Analysis {
         js_of_ocaml: vec!["js_of_ocaml".into()],
         prefix: "/opt".into(),
         out: "/out".into(),
+        ..Settings::default()
     };
     let read = |file: &File| {
         Ok(texts

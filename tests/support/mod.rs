@@ -9,6 +9,7 @@
 
 #![allow(dead_code, unused_imports, reason = "each test program uses its own part")]
 
+pub mod git;
 mod scrub;
 mod seed;
 
@@ -123,6 +124,7 @@ impl TestUniverse {
                 fs::remove_file(path).unwrap();
             }
         }
+        let _ = fs::remove_dir_all(universe.path("store/runs"));
         fs::copy(seed.join("universe.lock"), universe.path("universe.lock")).unwrap();
         Some(universe)
     }

@@ -6,6 +6,7 @@ pub fn scrub(text: &str) -> String {
     let text: String = text.split_inclusive('\n').filter(|line| !line.starts_with("stopping: ")).collect();
     let text = replace(&text, &["in ", "after ", "\"seconds\": "], time);
     let text = replace(&text, &["process "], number);
+    let text = replace(&text, &["begun ", "\"started\": "], moment);
     // Names of files on their way into the store, and of drafts.
     let text = replace(&text, &["store/tmp/", ".lock."], private);
     hashes(&text)
@@ -48,6 +49,14 @@ fn time(text: &str) -> Option<(usize, &'static str)> {
     }
     let unit = [" ms", " s"].into_iter().find(|unit| rest.starts_with(unit))?;
     Some((number + unit.len(), "[time]"))
+}
+
+/// `2026-11-29 15:10:03 UTC`, and seconds since 1970.
+fn moment(text: &str) -> Option<(usize, &'static str)> {
+    let length = "2026-11-29 15:10:03 UTC".len();
+    let is_moment =
+        text.get(..length).is_some_and(|moment| moment.starts_with("20") && moment.ends_with(" UTC"));
+    if is_moment { Some((length, "[moment]")) } else { time(text) }
 }
 
 fn number(text: &str) -> Option<(usize, &'static str)> {

@@ -39,10 +39,15 @@ pub(in crate::cli) struct Opened {
 }
 
 impl Loaded {
-    /// The platform that packages of opam repositories are built for: Debian, as the base states it.
+    /// The platform that packages of opam repositories are built for.
     pub(super) fn platform(&self) -> Result<Platform, Trouble> {
         let recipe = OpamRecipe::load(&self.recipes)?.recipe;
-        let facts = BaseRecipe::load(&self.recipes, self.universe.opam_base(&recipe))?.recipe.facts;
+        self.platform_of(self.universe.opam_base(&recipe))
+    }
+
+    /// The platform that a base is: Debian, as the base states it.
+    pub(super) fn platform_of(&self, base: &RecipeName) -> Result<Platform, Trouble> {
+        let facts = BaseRecipe::load(&self.recipes, base)?.recipe.facts;
         let mut platform = Platform::debian(facts.get("os-version").map_or("", String::as_str));
         if let Some(version) = facts.get("ocaml-version") {
             platform.set("sys-ocaml-version", version);
@@ -50,8 +55,28 @@ impl Loaded {
         Ok(platform)
     }
 
-    /// Opens the opam repositories of the universe, as the lock pins them, and pins the others.
+    /// Opens the opam repositories of the universe, as the lock pins them, and pins the others; and
+    /// reads what they have.
     pub(in crate::cli) fn open_repositories(&mut self, store: &Arc<Store>) -> Result<Opened, Trouble> {
+        let repositories = self.open_places(store)?;
+        let platform = self.platform()?;
+        let indexed = self.index(&repositories, &platform)?;
+        Ok(Opened { repositories, platform, indexed })
+    }
+
+    /// What repositories have for a platform, under the universe's constraints.
+    pub(super) fn index(&self, repositories: &Repositories, platform: &Platform) -> Result<Indexed, Trouble> {
+        let mut indexed = repositories.index(platform)?;
+        for constraint in &self.universe.repositories.constraints {
+            indexed.index.restrict(constraint.name.as_str(), |version| {
+                Version::new(version).is_some_and(|version| constraint.allows(&version))
+            });
+        }
+        Ok(indexed)
+    }
+
+    /// Opens the opam repositories of the universe, and puts our own before them.
+    pub(super) fn open_places(&mut self, store: &Arc<Store>) -> Result<Repositories, Trouble> {
         let mut asked = Vec::new();
         for choice in &self.universe.repositories.choices {
             let RepositoryChoice::Opam { place, span } = choice else { continue };
@@ -73,15 +98,8 @@ impl Loaded {
                 _ => None,
             })
             .collect();
-        repositories.put_first("jtwbuild's own packages", overlay(&self.recipes)?)?;
-        let platform = self.platform()?;
-        let mut indexed = repositories.index(&platform)?;
-        for constraint in &self.universe.repositories.constraints {
-            indexed.index.restrict(constraint.name.as_str(), |version| {
-                Version::new(version).is_some_and(|version| constraint.allows(&version))
-            });
-        }
-        Ok(Opened { repositories, platform, indexed })
+        repositories.put_first("jtwbuild's own packages", overlay(&self.recipes, OVERLAY)?)?;
+        Ok(repositories)
     }
 
     /// Chooses versions from opam repositories.
@@ -94,7 +112,8 @@ impl Loaded {
             }
         }
         let Opened { repositories, platform, indexed } = &opened;
-        let releases = OpamReleases { universe: &self.universe, repositories, platform };
+        let releases =
+            OpamReleases { universe: &self.universe, repositories, platform, of_worker: &BTreeSet::new() };
         let Answer { mut solution, impossible } = solve_opam(&self.universe, &indexed.index, &releases)?;
         self.lock.packages = if is_joint { solution.pins() } else { BTreeMap::new() };
         self.told.extend(repositories.notices().iter().cloned());
@@ -107,25 +126,24 @@ impl Loaded {
         Ok(solution)
     }
 
-    /// Pins the distribution packages by which the base of opam's builds has to be extended.
+    /// Pins the distribution packages by which the base of a solution's builds has to be extended.
     /// `known` is what the lock pinned before.
     pub(super) fn pin_extensions(
         &mut self,
         solution: &Solution,
+        base: &RecipeName,
         known: &BTreeMap<RecipeName, LockedBase>,
     ) -> Result<(), Trouble> {
-        let recipe = OpamRecipe::load(&self.recipes)?.recipe;
-        let base = self.universe.opam_base(&recipe).clone();
         let mut wanted: BTreeMap<RecipeName, Vec<String>> = BTreeMap::new();
         for id in 0..solution.packages.len() {
             let packages = solution.depexts(id);
             if !packages.is_empty() {
-                let name = OpamRecipe::extension_name(&base, &packages);
+                let name = OpamRecipe::extension_name(base, &packages);
                 wanted.entry(name).or_insert_with(|| packages.into_iter().map(str::to_owned).collect());
             }
         }
-        let Some(of) = self.lock.bases.get(&base).cloned() else { return Ok(()) };
-        let recipe = BaseRecipe::load(&self.recipes, &base)?.recipe;
+        let Some(of) = self.lock.bases.get(base).cloned() else { return Ok(()) };
+        let recipe = BaseRecipe::load(&self.recipes, base)?.recipe;
         let mut missing = Vec::new();
         for (name, packages) in wanted {
             let asked = format!("{}+{}", of.asked, packages.join("+"));
@@ -183,11 +201,10 @@ fn locked(place: &Place, pin: &Pin) -> LockedRepository {
     }
 }
 
-/// The files of our own repository, by their paths in it.
-fn overlay(recipes: &Recipes) -> Result<Vec<(String, Vec<u8>)>, Trouble> {
-    let files =
-        recipes.list(OVERLAY).into_iter().filter(|path| path[OVERLAY.len()..].starts_with("packages/"));
-    files.map(|path| Ok((path[OVERLAY.len()..].to_owned(), recipes.bytes(path)?.to_vec()))).collect()
+/// The files of a repository of our own, which is that folder of the recipes, by their paths in it.
+pub(super) fn overlay(recipes: &Recipes, folder: &str) -> Result<Vec<(String, Vec<u8>)>, Trouble> {
+    let files = recipes.list(folder).into_iter().filter(|path| path[folder.len()..].starts_with("packages/"));
+    files.map(|path| Ok((path[folder.len()..].to_owned(), recipes.bytes(path)?.to_vec()))).collect()
 }
 
 /// Adds the libraries that come with the compiler and that every site gets.

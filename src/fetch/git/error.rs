@@ -30,6 +30,20 @@ pub enum GitError {
     TimeOut { url: String, after: Duration },
     #[error("`{url}` sends more than {} MiB", MAX_FETCHED >> 20)]
     TooLarge { url: String },
+    /// Something in a commit is nothing to build from.
+    #[error("`{path}` in commit {commit} of `{url}`: {why}")]
+    Unusable { url: String, commit: String, path: String, why: String },
+    #[error("there is no directory `{path}` in commit {commit} of `{url}`")]
+    NoDirectory { url: String, commit: String, path: String },
+    /// More than a source may have.
+    #[error("commit {commit} of `{url}` has more than {most} {what}")]
+    TooMuch { url: String, commit: String, what: &'static str, most: u64 },
+    /// A repository within a repository.
+    #[error("submodule `{path}`: {source}")]
+    Submodule { path: String, source: Box<GitError> },
+    /// A network would be needed, and may not be used.
+    #[error("commit {commit} of `{url}` is not in the store, and the run is offline")]
+    Offline { url: String, commit: String },
     /// Git said or did something else.
     #[error("`{url}`: git failed: {said}")]
     Failed { url: String, said: String },
@@ -44,6 +58,9 @@ pub enum GitError {
 impl GitError {
     /// Whether trying again later may help.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::TimeOut { .. })
+        match self {
+            Self::Submodule { source, .. } => source.is_transient(),
+            _ => matches!(self, Self::Unreachable { .. } | Self::TimeOut { .. }),
+        }
     }
 }

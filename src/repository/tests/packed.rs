@@ -2,34 +2,13 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use super::{Bench, fixture, index, name, version, versions};
+use crate::fetch::tests::repo::git;
 use crate::fetch::{Fetcher, Settings};
 use crate::repository::{Repositories, RepositoryError};
-use crate::store::disk;
 use crate::store::gc;
 use crate::store::roots::{About, Keeps, Maker, Root, RootName, now};
-
-/// Runs git as a user would, apart from their settings.
-#[expect(clippy::disallowed_methods, reason = "a test makes repositories")]
-pub fn git(directory: &Path, arguments: &[&str]) -> String {
-    let mut command = Command::new("git");
-    command
-        .args(["-c", "user.name=t", "-c", "user.email=t@t.example", "-c", "init.defaultBranch=main"])
-        .args(arguments)
-        .current_dir(directory)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let starting = disk::STARTING.write();
-    let child = command.spawn().unwrap();
-    drop(starting);
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();

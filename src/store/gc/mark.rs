@@ -8,6 +8,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use super::RootReport;
 use crate::store::disk::look;
 use crate::store::roots::{About, Root, RootError};
+use crate::store::runs::universe_of;
 use crate::store::uses::Id;
 use crate::store::{Store, StoreError};
 
@@ -76,6 +77,8 @@ pub(super) struct Marks {
     roots: Vec<Marked>,
     looks: BTreeMap<OsString, Option<Look>>,
     memos: HashSet<String>,
+    /// What the names of runs begin with that roots go with.
+    universes: HashSet<String>,
 }
 
 impl Marks {
@@ -86,6 +89,7 @@ impl Marks {
             roots: Vec::new(),
             looks: BTreeMap::new(),
             memos: HashSet::new(),
+            universes: HashSet::new(),
         };
         let _lock = store.lock_roots()?;
         marks.refresh(store)?;
@@ -129,6 +133,7 @@ impl Marks {
 
     fn add(&mut self, name: &OsStr, Root { about, keeps }: Root) {
         self.memos.extend(about.memo.clone());
+        self.universes.extend(about.universe.iter().map(|path| universe_of(&path.to_string_lossy())));
         let number = self.enter(name, Ok(about), keeps.len());
         self.keepers.reserve(keeps.len());
         for id in keeps.trees.iter().chain(&keeps.layers).chain(&keeps.archives) {
@@ -168,6 +173,11 @@ impl Marks {
         self.memos.contains(name)
     }
 
+    /// Whether a root is that of the universe whose runs have names that begin so.
+    pub fn has_universe(&self, universe: &str) -> bool {
+        self.universes.contains(universe)
+    }
+
     /// Whether a root does not say what it keeps.
     pub fn is_unclear(&self) -> bool {
         self.roots.iter().any(|root| root.about.is_err())
@@ -186,6 +196,7 @@ impl Marks {
         marks.keepers.clear();
         marks.roots.clear();
         marks.memos.clear();
+        marks.universes.clear();
         for name in store.root_names()?.into_iter().filter(|name| !is_named(name)) {
             marks.looks.remove(&name);
         }

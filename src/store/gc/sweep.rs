@@ -10,6 +10,7 @@ use super::{Event, Kind, Options, Report, Watch};
 use crate::source::Checksum;
 use crate::store::disk::look;
 use crate::store::facts::Facts;
+use crate::store::runs;
 use crate::store::tree::TreeHash;
 use crate::store::uses::Condemner;
 use crate::store::{COLLECTED, Store, StoreError, disk, is_collected};
@@ -58,6 +59,7 @@ impl Sweep<'_> {
         self.manifests(&left)?;
         self.files(&links, &left)?;
         self.caches(&left)?;
+        self.runs()?;
         self.for_people()
     }
 
@@ -173,11 +175,7 @@ impl Sweep<'_> {
             {
                 continue;
             }
-            let bytes = bytes_at(&path);
-            if !self.options.dry_run {
-                disk::remove_file(&path)?;
-            }
-            self.report.add(Kind::Cache, name, bytes);
+            self.remove(Kind::Cache, &path, name)?;
         }
         self.origins()?;
         self.opam()?;
@@ -193,6 +191,16 @@ impl Sweep<'_> {
         Ok(())
     }
 
+    /// Removes one file that nothing rests on.
+    fn remove(&mut self, kind: Kind, path: &Path, name: String) -> Result<(), StoreError> {
+        let bytes = bytes_at(path);
+        if !self.options.dry_run {
+            disk::remove_file(path)?;
+        }
+        self.report.add(kind, name, bytes);
+        Ok(())
+    }
+
     /// Indexes of opam repositories, and what is remembered of directories and commits: made again in
     /// less than a second.
     fn opam(&mut self) -> Result<(), StoreError> {
@@ -201,11 +209,7 @@ impl Sweep<'_> {
             if is_recent(&path, self.options.keep) {
                 continue;
             }
-            let bytes = bytes_at(&path);
-            if !self.options.dry_run {
-                disk::remove_file(&path)?;
-            }
-            self.report.add(Kind::Cache, format!("opam/{name}"), bytes);
+            self.remove(Kind::Cache, &path, format!("opam/{name}"))?;
         }
         Ok(())
     }
@@ -221,11 +225,23 @@ impl Sweep<'_> {
             if is_there || is_recent(&path, self.options.keep) {
                 continue;
             }
-            let bytes = bytes_at(&path);
-            if !self.options.dry_run {
-                disk::remove_file(&path)?;
+            self.remove(Kind::Cache, &path, format!("fetched/{name}"))?;
+        }
+        Ok(())
+    }
+
+    /// Runs of universes that no root is for. Of the others the newest are kept, which is seen to by
+    /// whoever writes one.
+    fn runs(&mut self) -> Result<(), StoreError> {
+        for name in names(self.store, runs::DIRECTORY).or_else(when_missing)? {
+            let path = self.store.root().join(runs::DIRECTORY).join(&name);
+            let universe = runs::parse_name(&name).map(|(universe, _)| universe);
+            if universe.is_none_or(|universe| self.marks.has_universe(universe))
+                || is_recent(&path, self.options.keep)
+            {
+                continue;
             }
-            self.report.add(Kind::Cache, format!("fetched/{name}"), bytes);
+            self.remove(Kind::Log, &path, format!("runs/{name}"))?;
         }
         Ok(())
     }

@@ -324,6 +324,7 @@ fn meta_files() {
         js_of_ocaml: vec!["js_of_ocaml".into()],
         prefix: "/opt".into(),
         out: "/out".into(),
+        ..Settings::default()
     };
     let text_file = |text: &[u8]| {
         let blob = BlobHash::from_bytes(*blake3::hash(text).as_bytes());
