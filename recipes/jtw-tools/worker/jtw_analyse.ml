@@ -63,31 +63,20 @@ let within (env : Jtw_envs.t) before f =
   (* an unbound name stands where the user is: the error says what was bound *)
   let at_hole (loc : Location.t) = loc.loc_start.pos_cnum >= String.length before in
   let rec go typing = function
-    | [] -> None
+    | [] -> typing
     | (Error _ | Ok (Parsetree.Ptop_dir _)) :: rest -> go typing rest
     | Ok (Parsetree.Ptop_def items) :: rest -> (
         match type_items typing items with
         | _, typing -> go typing rest
-        | exception Env.Error (Lookup_error (loc, local, _)) when at_hole loc -> Some local
+        | exception Env.Error (Lookup_error (loc, local, _)) when at_hole loc -> local
         | exception _ -> go typing rest)
   in
-  let after () =
-    List.fold_left
-      (fun typing phrase ->
-        match phrase with
-        | Ok (Parsetree.Ptop_def items) -> (
-            match type_items typing items with _, typing -> typing | exception _ -> typing)
-        | _ -> typing)
-      env.typing
-      (Jtw_source.complete_phrases before)
-  in
   let run () =
-    let local =
-      List.find_map
-        (fun source -> go env.typing (Jtw_source.phrases source))
-        (Jtw_source.with_hole before)
-    in
-    f (match local with Some typing -> typing | None -> after ())
+    f
+      (go env.typing
+         (match Jtw_source.with_hole before with
+         | Some phrases -> phrases
+         | None -> Jtw_source.complete_phrases before))
   in
   fst (quietly run)
 

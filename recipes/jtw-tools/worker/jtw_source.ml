@@ -3,13 +3,20 @@
    Nothing here knows types; it is about tokens and phrases only. *)
 
 (* The phrases of a source as evaluation would see them, and the errors of those
-   that cannot be parsed; after an error the parser goes on behind the next ";;". *)
+   that cannot be parsed; after an error the parser goes on behind the next ";;".
+   Each definition is a phrase of its own here, which types twice as fast. *)
 let phrases source =
   let lexbuf = Jtw_eval.lexbuf_of (Jtw_eval.ended source) in
+  let add acc (phrase : Parsetree.toplevel_phrase) =
+    match phrase with
+    | Ptop_def items ->
+        List.fold_left (fun acc item -> Ok (Parsetree.Ptop_def [ item ]) :: acc) acc items
+    | Ptop_dir _ -> Ok phrase :: acc
+  in
   let rec go acc =
     let start = lexbuf.Lexing.lex_curr_p.pos_cnum in
     match Parse.toplevel_phrase lexbuf with
-    | phrase -> go (Ok phrase :: acc)
+    | phrase -> go (add acc phrase)
     | exception End_of_file -> List.rev acc
     | exception exn ->
         if lexbuf.Lexing.lex_curr_p.pos_cnum > start then go (Error exn :: acc)
@@ -108,14 +115,18 @@ let phrases_so_far source =
 
 let hole = "jtw_hole__"
 
-(* [before], then a name that is bound nowhere, then what closes the rest: the
-   sources to try, of which at most one parses. *)
+(* The phrases of [before], a name that is bound nowhere, and what closes the
+   rest: when the place is one for an expression or a pattern. *)
 let with_hole before =
-  match tokens before with
-  | None -> []
-  | Some tokens ->
+  let complete source =
+    let found = phrases source in
+    match List.rev found with Ok _ :: _ -> Some found | _ -> None
+  in
+  Option.bind (tokens before) (fun tokens ->
       let closed = String.concat " " (closers tokens) in
-      [ before ^ hole ^ " " ^ closed; before ^ hole ^ " -> () " ^ closed ]
+      List.find_map
+        (fun middle -> complete (String.concat " " [ before ^ hole; middle; closed ]))
+        [ ""; "-> ()" ])
 
 (* The phrases of [before] that are surely finished: up to one of the last ends of
    lines when that parses, else up to the last ";;" that does. *)
