@@ -1,7 +1,10 @@
 // The editor of a cell: CodeMirror with what it needs to know about OCaml. The page sees only
 // `createEditor`; everything that it learns from the worker goes through functions it is given.
 
-import { acceptCompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from "@codemirror/autocomplete";
+import {
+  acceptCompletion, closeBrackets, closeBracketsKeymap, closeCompletion, completionKeymap, completionStatus,
+  selectedCompletion,
+} from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { bracketMatching, indentUnit } from "@codemirror/language";
 import { lintGutter, lintKeymap, setDiagnostics } from "@codemirror/lint";
@@ -21,6 +24,20 @@ function diagnostic({ kind, loc, main, sub }, length) {
   // What has no width cannot be underlined: the character before the end of the text is.
   if (to <= from) [from, to] = from < length ? [from, from + 1] : [Math.max(0, from - 1), from];
   return { from, to, severity: isSevere(kind) ? "error" : "warning", message: [main, ...(sub ?? [])].join("\n") };
+}
+
+// Whether a list is open whose choice would change the text.
+function isChoosing({ state }) {
+  if (completionStatus(state) !== "active") return false;
+  const label = selectedCompletion(state)?.label ?? "";
+  const { head } = state.selection.main;
+  return state.sliceDoc(Math.max(0, head - label.length), head) !== label;
+}
+
+// A word that stands there already is not chosen: Enter is a line's end then.
+function closeIdleList(view) {
+  if (completionStatus(view.state) === "active" && !isChoosing(view)) closeCompletion(view);
+  return false;
 }
 
 /**
@@ -56,7 +73,9 @@ export function createEditor({ parent, root, text, label, hint = "", on }) {
     { key: "Alt-ArrowDown", run: recall(1) },
     { key: "Mod-i", run: showType(on.typeAt, on.tell), preventDefault: true },
     { key: "Escape", run: hideType },
-    { key: "Tab", run: acceptCompletion },
+    { key: "Enter", run: closeIdleList },
+    // A list that has just come up is not taken from, lest a key meant something else; but it is no reason to leave.
+    { key: "Tab", run: (view) => acceptCompletion(view) || completionStatus(view.state) === "active" },
   ];
 
   const view = new EditorView({
@@ -111,6 +130,10 @@ export function createEditor({ parent, root, text, label, hint = "", on }) {
     focus: () => view.focus(),
     get hasFocus() {
       return view.hasFocus;
+    },
+    /** A list of completions is open from which something may be chosen. */
+    get isChoosing() {
+      return isChoosing(view);
     },
     name: (label) => view.dispatch({ effects: named.reconfigure(name(label)) }),
     /** Underlines errors and warnings, in the place of those before. */

@@ -41,7 +41,10 @@ export const types = (ask) => [
 
 /** A command: the type at the cursor. */
 export const showType = (ask, tell) => (view) => {
-  tooltip(view, view.state.selection.main.head, ask).then((found) => {
+  const { head } = view.state.selection.main;
+  const at = (pos) => (pos < 0 ? null : tooltip(view, pos, ask));
+  // Behind the last letter of a word, the word is meant.
+  Promise.resolve(at(head)).then((found) => found ?? at(head - 1)).then((found) => {
     tell(found ? found.type : "No type here");
     view.dispatch({ effects: shown.of(found) });
   });

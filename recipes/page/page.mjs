@@ -9,10 +9,12 @@ const SAVE_AFTER = 400; // milliseconds without a change
 const LONG_LINK = 8000; // characters; some programs cut what is longer
 
 const $ = (id) => document.getElementById(id);
-const [repl, note, said, universes, shareButton, themeButton, packages] = [
-  "repl", "note", "said", "universes", "share", "theme", "packages",
+const [place, note, said, universes, shareButton, themeButton, packages] = [
+  "place", "note", "said", "universes", "share", "theme", "packages",
 ].map($);
 const list = packages.querySelector("jtw-packages");
+// Made here, not in the HTML: it begins to load a universe when it is put into the page.
+const repl = document.createElement("jtw-repl");
 const parameters = new URLSearchParams(location.search);
 
 function say(text, isSeen = true) {
@@ -23,6 +25,7 @@ function say(text, isSeen = true) {
 
 // ---- the document ---------------------------------------------------------------
 
+const address = new URL(location.href); // the address line may change before this page goes
 let saving = 0;
 let original = ""; // what the address itself stands for
 const current = () => ({ cells: repl.cells, requires: repl.required });
@@ -31,8 +34,8 @@ function keep() {
   clearTimeout(saving);
   saving = 0;
   const document = current();
-  if (JSON.stringify(document) === original) forget(location);
-  else save(location, document);
+  if (JSON.stringify(document) === original) forget(address);
+  else save(address, document);
 }
 
 function keepSoon() {
@@ -54,7 +57,7 @@ async function found() {
   }
   const shown = linked ?? { cells: [""], requires: [], index: null };
   original = JSON.stringify({ cells: shown.cells, requires: shown.requires });
-  const work = saved(location);
+  const work = saved(address);
   if (linked && !work) say("This code comes from a link. Read it before you run it.");
   return work ? { ...work, index: shown.index } : shown;
 }
@@ -76,8 +79,10 @@ async function open() {
   repl.setAttribute("src", await whereIs(work.index));
   if (parameters.has("universe")) repl.setAttribute("universe", parameters.get("universe"));
   repl.setAttribute("require", work.requires.filter(isLibrary).join(" "));
+  repl.setAttribute("cells", "");
+  repl.setAttribute("auto", "");
+  place.append(repl);
   repl.cells = work.cells;
-  repl.start();
   if (matchMedia("(hover: hover)").matches && !location.hash) repl.focus();
 }
 

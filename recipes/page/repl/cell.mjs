@@ -201,6 +201,8 @@ export class Cell {
 
   async #look(text) {
     if (text.trim() === "") return this.#editor.mark([]);
+    // A word that is being chosen from a list is no error yet.
+    if (this.#editor.isChoosing) return void (this.#check = setTimeout(() => this.#look(text), CHECK_AFTER));
     const before = this.#book.before(this, LONGEST_CONTEXT);
     const found = await this.#book.session.errors(before + text, this.#book.env);
     if (!found || this.#text !== text || this.isEvaluated) return;

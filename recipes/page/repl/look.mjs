@@ -100,12 +100,14 @@ button.link { min-height: 0; padding: 0; border: 0; background: none; color: var
 .libraries button { min-width: 1.4rem; min-height: 1.5rem; margin-right: -0.35rem; font-size: 0.8em; }
 .problem { margin: 0 0 0.6rem; padding: 0.5rem 0.8rem; border-left: 4px solid var(--jtw-error); background: var(--jtw-error-panel); overflow-wrap: anywhere; white-space: pre-wrap; }
 
+.cells { padding-top: 2px; }
 .cell { margin: 0 0 0.9rem; border: 1px solid var(--jtw-line); border-radius: 8px; background: var(--jtw-panel); }
 .cell:focus-within { border-color: var(--jtw-accent); box-shadow: 0 0 0 1px var(--jtw-accent); }
 .cell:last-child { margin-bottom: 0; }
 .editor { min-height: 2.6rem; font: 0.9rem/1.5 var(--jtw-mono); }
 .plain { margin: 0; padding: 0.55rem 0.7rem 0.55rem 3.6em; font: inherit; white-space: pre-wrap; overflow-wrap: anywhere; }
 .foot { display: flex; align-items: center; gap: 0.6rem; min-height: 2.3rem; padding: 0 0.4rem 0.35rem; }
+.after { padding: 0.6rem 0; }
 .foot .run { min-height: 1.75rem; border-color: var(--jtw-accent); color: var(--jtw-accent); font-weight: 600; font-size: 0.88rem; }
 .cell:focus-within .run:enabled { background: var(--jtw-accent); color: var(--jtw-on-accent); }
 .mark { flex: none; color: var(--jtw-quiet); font-size: 0.82rem; font-variant-numeric: tabular-nums; }

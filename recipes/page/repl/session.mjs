@@ -191,7 +191,7 @@ export class Session extends EventTarget {
   async #locate() {
     const src = new URL(this.#src, document.baseURI).href;
     const value = await read(src);
-    if (value.compiler) return src;
+    if (typeof value.index !== "string" && !Array.isArray(value.universes)) return src;
     const universes = Array.isArray(value.universes) ? value.universes : [value];
     const chosen = universes.find((one) => one.name === this.universe) ?? (this.universe === undefined ? universes[0] : null);
     if (typeof chosen?.index !== "string") {
