@@ -60,7 +60,9 @@ const colours = HighlightStyle.define([
   { tag: [tags.namespace, tags.className, tags.tagName], color: "var(--jtw-module)" },
   { tag: [tags.typeName, tags.labelName], color: "var(--jtw-type)" },
   { tag: tags.meta, color: "var(--jtw-accent)" },
-  { tag: [tags.operator, tags.punctuation], color: "var(--jtw-operator)" },
+  // not `-` here and `>` in the next line
+  { tag: tags.operator, color: "var(--jtw-operator)", whiteSpace: "nowrap" },
+  { tag: tags.punctuation, color: "var(--jtw-operator)" },
 ]);
 
 export const look = [theme, syntaxHighlighting(colours)];

@@ -12,7 +12,6 @@ const KEYWORDS = words(
 );
 const OPERATOR_WORDS = words("asr land lor lsl lsr lxor mod or");
 const ATOMS = words("true false");
-const TYPES = words("array bool bytes char exn float format format4 format6 in_channel int int32 int64 list nativeint option out_channel ref result string unit");
 
 const NUMBER = /^(?:0[xX][\da-fA-F][\da-fA-F_]*(?:\.[\da-fA-F_]*)?(?:[pP][+-]?\d[\d_]*)?|0[oO][0-7][0-7_]*|0[bB][01][01_]*|\d[\d_]*(?:\.[\d_]*)?(?:[eE][+-]?\d[\d_]*)?)[g-zG-Z]?/;
 const CHARACTER = /^'(?:[^\\'\n\r]|\\(?:[\\"'ntbr ]|\d{3}|x[\da-fA-F]{2}|o[0-3][0-7]{2}))'/u;
@@ -63,10 +62,7 @@ function word(stream, state) {
   if (KEYWORDS.has(text)) return "keyword";
   if (OPERATOR_WORDS.has(text)) return "operatorKeyword";
   if (ATOMS.has(text)) return "atom";
-  if (TYPES.has(text)) return "typeName";
-  return state.before === "let" || state.before === "rec" || state.before === "and" || state.before === "val" || state.before === "external"
-    ? "variableName.definition"
-    : "variableName";
+  return "variableName";
 }
 
 function token(stream, state) {

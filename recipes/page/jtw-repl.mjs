@@ -217,8 +217,8 @@ export class JtwRepl extends HTMLElement {
     const { state, status, wanted, loaded } = this.#session;
     this.#box.dataset.state = state;
     this.dataset.state = state;
-    this.#status.textContent = state === "failed" ? "Could not start" : status;
-    if (state === "failed") this.#complain(status);
+    this.#status.textContent = this.#status.title = state === "failed" ? "Could not start" : status;
+    if (state === "failed") this.#complain(status, make("button", { type: "button", onclick: () => this.restart() }, "Try again"));
     else if (this.#shown.startsWith("failed")) this.#problem.hidden = true;
     const isBusy = state === "running" || state === "restarting";
     this.#buttons.restart.disabled = state === "asleep" || state === "loading";
@@ -244,8 +244,8 @@ export class JtwRepl extends HTMLElement {
     this.#send("jtw-libraries", { required: wanted, loaded: [...loaded] });
   }
 
-  #complain(text) {
-    this.#problem.textContent = text;
+  #complain(text, ...more) {
+    this.#problem.replaceChildren(make("span", {}, text), ...more);
     this.#problem.hidden = false;
   }
 

@@ -58,6 +58,7 @@ async function found() {
   const shown = linked ?? { cells: [""], requires: [], index: null };
   original = JSON.stringify({ cells: shown.cells, requires: shown.requires });
   const work = saved(address);
+  $("help").open = !linked && !work; // on a first visit
   if (linked && !work) say("This code comes from a link. Read it before you run it.");
   return work ? { ...work, index: shown.index } : shown;
 }

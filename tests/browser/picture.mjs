@@ -1,11 +1,13 @@
-// Types a session into the page of a site, phrase by phrase, and takes a picture of it.
+// Runs a session in the page of a site and takes a picture of it.
 //
 //   node picture.mjs SITE_URL SESSION PICTURE.png
 //
-// SESSION has one phrase a line. Exit code 1 when the page marks an answer as an error.
+// SESSION is OCaml; an empty line begins another cell. Exit code 1 when the page marks an answer
+// as an error.
 
 import { readFileSync } from "node:fs";
 import { launch } from "./client.mjs";
+import { open } from "./page/use.mjs";
 
 const [site, session, picture] = process.argv.slice(2);
 if (!picture) {
@@ -13,19 +15,19 @@ if (!picture) {
   process.exit(2);
 }
 const browser = await launch();
-const page = await (await browser.newContext()).newPage();
+const { page, repl } = await open(await browser.newContext(), site);
 await page.setViewportSize({ width: 1100, height: 900 });
-await page.goto(site);
-const ready = () => page.waitForFunction(() => document.body.dataset.state === "ready", null, { timeout: 120000 });
-await ready();
-const input = page.locator("#input");
-for (const phrase of readFileSync(session, "utf8").split("\n").filter(Boolean)) {
-  await input.fill(phrase);
-  await input.press("Enter");
-  await ready();
+const cells = readFileSync(session, "utf8").trim().split(/\n{2,}/);
+for (const [at, code] of cells.entries()) {
+  await repl.run(code, at);
+  if (at + 1 < cells.length) await page.getByRole("button", { name: "New cell", exact: true }).click();
 }
+await page.evaluate(() => {
+  document.activeElement?.shadowRoot?.activeElement?.blur();
+  scrollTo(0, 0);
+});
 await page.screenshot({ path: picture });
-const errors = await page.locator("#transcript .error").allInnerTexts();
+const errors = await repl.element.locator(".output .error").allInnerTexts();
 await browser.close();
 for (const error of errors) console.error(error);
 process.exit(errors.length === 0 ? 0 : 1);

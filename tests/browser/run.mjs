@@ -1,11 +1,11 @@
 // Checks a built universe in headless Chromium, from its address alone.
 //
-//   node run.mjs SITE_URL INDEX_PATH [SCREENSHOT.png]
+//   node run.mjs SITE_URL INDEX_PATH [PICTURE.png]
 //   SITE_URL=http://127.0.0.1:8080/ INDEX=u/<hash>/findlib_index.json node run.mjs
 //
 // First the worker: libraries of this universe, and the protocol as conformance.mjs checks
-// it; then the shipped client library (client-*.mjs) and the page (page.mjs). Further
-// settings: CHROMIUM (default /usr/bin/chromium), SKIP (a comma list of libraries that this
+// it; then the shipped client library (client-*.mjs) and the page (page.mjs), of which pictures
+// are put beside PICTURE.png. Further settings: CHROMIUM (default /usr/bin/chromium), SKIP (a comma list of libraries that this
 // universe does not hold).
 
 import assert from "node:assert/strict";
@@ -21,7 +21,7 @@ const indexPath = process.argv[3] ?? process.env.INDEX;
 const screenshot = process.argv[4] ?? process.env.SCREENSHOT;
 const skip = new Set((process.env.SKIP ?? "").split(",").filter(Boolean));
 if (!indexPath) {
-  console.error("usage: node run.mjs SITE_URL INDEX_PATH [SCREENSHOT.png]");
+  console.error("usage: node run.mjs SITE_URL INDEX_PATH [PICTURE.png]");
   process.exit(2);
 }
 
@@ -117,7 +117,7 @@ await page.close();
 
 // ---- the client library, and the page -----------------------------------------
 
-const shipped = { check, context, site, indexUrl, workerUrl };
+const shipped = { check, browser, context, site, indexUrl, workerUrl };
 await checkLibrary(shipped);
 await checkNode(shipped);
 await checkGuide(shipped);

@@ -74,10 +74,10 @@ button.link { min-height: 0; padding: 0; border: 0; background: none; color: var
   padding: 0.5rem 0;
   background: var(--jtw-under-bar, var(--jtw-panel));
 }
-.status { display: flex; align-items: baseline; flex: 1; min-width: 0; margin: 0; color: var(--jtw-quiet); font-size: 0.88rem; overflow-wrap: anywhere; }
+.status { flex: 1; min-width: 0; margin: 0; overflow: hidden; color: var(--jtw-quiet); font-size: 0.88rem; text-overflow: ellipsis; white-space: nowrap; }
 .status::before {
   content: "";
-  flex: none;
+  display: inline-block;
   width: 0.6em;
   height: 0.6em;
   margin: 0 0.55em 0 0.1em;
@@ -90,7 +90,6 @@ button.link { min-height: 0; padding: 0; border: 0; background: none; color: var
 .frameless[data-state="failed"] .status::before { border-color: var(--jtw-error); border-radius: 0; background: var(--jtw-error); }
 @media (prefers-reduced-motion: no-preference) {
   :is([data-state="loading"], [data-state="running"], [data-state="restarting"]) > * > .status::before { animation: breathe 1.1s ease-in-out infinite alternate; }
-  .cell[data-state="running"] { animation: none; }
 }
 @keyframes breathe { to { background: var(--jtw-accent); } }
 
@@ -98,6 +97,8 @@ button.link { min-height: 0; padding: 0; border: 0; background: none; color: var
 .libraries li { display: inline-flex; align-items: center; padding: 0 0.5rem; border: 1px solid var(--jtw-line); border-radius: 1rem; background: var(--jtw-hover); overflow-wrap: anywhere; }
 .libraries li.absent { border-style: dashed; color: var(--jtw-quiet); }
 .libraries button { min-width: 1.4rem; min-height: 1.5rem; margin-right: -0.35rem; font-size: 0.8em; }
+.problem > button { margin-top: 0.4rem; }
+.problem > span { display: block; }
 .problem { margin: 0 0 0.6rem; padding: 0.5rem 0.8rem; border-left: 4px solid var(--jtw-error); background: var(--jtw-error-panel); overflow-wrap: anywhere; white-space: pre-wrap; }
 
 .cells { padding-top: 2px; }
@@ -112,6 +113,7 @@ button.link { min-height: 0; padding: 0; border: 0; background: none; color: var
 .cell:focus-within .run:enabled { background: var(--jtw-accent); color: var(--jtw-on-accent); }
 .mark { flex: none; color: var(--jtw-quiet); font-size: 0.82rem; font-variant-numeric: tabular-nums; }
 .foot .status { font-size: 0.82rem; }
+@media (max-width: 40rem) { .bar .status { flex-basis: 6rem; } }
 .tools { display: flex; gap: 0.1rem; margin-left: auto; }
 @media (hover: hover) {
   .tools { opacity: 0.35; }
@@ -143,7 +145,6 @@ button.link { min-height: 0; padding: 0; border: 0; background: none; color: var
 
 @media (max-width: 40rem) {
   .editor, .output { font-size: 0.86rem; }
-  .bar .wide { display: none; }
 }
 @media (forced-colors: active) {
   .error, .warning, .problem { border-left-style: double; }

@@ -156,7 +156,7 @@ export class Session extends EventTarget {
   }
 
   #isReady() {
-    this.#become("ready", `Ready, OCaml ${this.index?.compiler?.version ?? ""}`.trim());
+    this.#become("ready", `OCaml ${this.index?.compiler?.version ?? ""}, ready`);
   }
 
   #fail(error) {

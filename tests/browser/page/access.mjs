@@ -19,7 +19,12 @@ const STRICT =
 async function findings(page) {
   await page.addScriptTag({ path: axe });
   const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  // A list of completions scrolls, but is gone through from within the editor, which keeps the focus.
+  for (const violation of violations.filter(({ id }) => id === "scrollable-region-focusable")) {
+    violation.nodes = violation.nodes.filter(({ target }) => !target.flat().join().includes("#cm-ac-"));
+  }
   return violations
+    .filter(({ nodes }) => nodes.length > 0)
     .filter(({ impact }) => ["serious", "critical"].includes(impact))
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).join("; ")}`);
 }
@@ -37,7 +42,6 @@ export async function checkAccess({ check, browser, site }) {
     await repl.write('Mime_printer.push "image/svg+xml" "<svg xmlns=\'http://www.w3.org/2000/svg\' width=\'99\' height=\'9\'/>";;\nMime_printer.push "text/html" "<p>document";;', 1);
     await repl.input(1).press("Control+Enter");
     await repl.ended(1);
-    await page.locator("#help summary").click();
   }
 
   for (const [name, options] of Object.entries({
@@ -114,7 +118,7 @@ export async function checkAccess({ check, browser, site }) {
       while (element.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
       return element.getAttribute("aria-label") ?? element.textContent.trim();
     });
-    await page.evaluate(() => document.activeElement.blur());
+    await page.locator("h1").click(); // the next Tab begins here
     const seen = [];
     for (let i = 0; i < 14 && seen.at(-1) !== "Cell 1"; i++) {
       await press("Tab");

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { contains } from "../client.mjs";
 import { open } from "./use.mjs";
 
-export async function checkCells({ check, context, site }) {
+export async function checkCells({ check, browser, context, site }) {
   const { page, repl, problems } = await open(context, site.href);
   const count = () => repl.element.locator(".cell").count();
   const button = (name) => page.getByRole("button", { name, exact: true });
@@ -162,15 +162,27 @@ export async function checkCells({ check, context, site }) {
     assert.equal(await repl.element.locator(".libraries li", { hasText: "no-such" }).count(), 0);
   });
 
-  await check("cells: an index that is not there gives a readable error, and another try", async () => {
+  await check("cells: an index that is not there gives a readable error", async () => {
     const address = new URL("./?index=/no/such/findlib_index.json", site).href;
     const lost = await open(context, address, { isReady: false });
     await lost.repl.until("failed");
     contains(await lost.repl.element.locator(".problem").innerText(), "/no/such/findlib_index.json");
-    await lost.page.route("**/no/such/findlib_index.json", (route) => route.fulfill({ path: undefined, status: 404 }));
-    await lost.page.getByRole("button", { name: "Restart OCaml" }).click();
-    await lost.repl.until("failed");
+    await lost.repl.gives("1;;", "/no/such/findlib_index.json"); // and so does a cell
     await lost.page.close();
+  });
+
+  await check("cells: what could not start is tried again by a button", async () => {
+    const poor = await browser.newContext();
+    await poor.route("**/universe.json", (route) => route.fulfill({ status: 503 }));
+    const late = await open(poor, site.href, { isReady: false });
+    await late.repl.until("failed");
+    contains(await late.repl.element.locator(".problem").innerText(), "HTTP status 503");
+    await poor.unroute("**/universe.json");
+    await late.page.getByRole("button", { name: "Try again" }).click();
+    await late.repl.ready();
+    assert.equal(await late.repl.element.locator(".problem").isVisible(), false);
+    await late.repl.gives("1;;", "- : int = 1");
+    await poor.close();
   });
 
   await check("cells: nothing failed behind the scenes", async () => assert.deepEqual(problems, []));

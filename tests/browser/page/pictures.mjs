@@ -14,7 +14,7 @@ Mime_printer.push "image/svg+xml" svg;;`;
 const PHONE = { width: 360, height: 740 };
 
 /** Writes `page-*.png` into the directory `pictures` (an address). */
-export async function takePictures({ check, browser, site, skip, pictures }) {
+export async function takePictures({ check, browser, site, skip, pictures, screenshot }) {
   const shoot = (page, name) => page.screenshot({ path: fileURLToPath(new URL(`page-${name}.png`, pictures)) });
   const visit = async () => open(await browser.newContext(), site.href);
   const choosing = async (page, repl, number) => {
@@ -65,6 +65,21 @@ export async function takePictures({ check, browser, site, skip, pictures }) {
     await page.emulateMedia({ colorScheme: "dark" });
     await page.waitForTimeout(200);
     await shoot(page, "svg-dark");
+    await page.context().close();
+  });
+
+  // A session worth looking at: the picture of the book and of the README.
+  await check("pictures: the book's", async () => {
+    const { page, repl } = await visit();
+    const add = () => page.getByRole("button", { name: "New cell", exact: true }).click();
+    const libraries = ["fmt", "zarith"].filter((name) => !skip.has(name));
+    await page.evaluate((libraries) => document.querySelector("jtw-repl").require(...libraries), libraries);
+    await repl.run("let primes = [2; 3; 5; 7; 11];;\nList.map (fun p -> p * p) primes |> List.fold_left (+) 0;;");
+    await add();
+    await repl.run(skip.has("fmt") ? "primes;;" : 'Fmt.pr "%a@." Fmt.(list ~sep:(any " · ") int) primes;;\nZ.(to_string (fac 30));;', 1);
+    await add();
+    await choosing(page, repl, 2);
+    await page.screenshot({ path: screenshot });
     await page.context().close();
   });
 
