@@ -60,8 +60,9 @@ const colours = HighlightStyle.define([
   { tag: [tags.namespace, tags.className, tags.tagName], color: "var(--jtw-module)" },
   { tag: [tags.typeName, tags.labelName], color: "var(--jtw-type)" },
   { tag: tags.meta, color: "var(--jtw-accent)" },
-  // not `-` here and `>` in the next line
-  { tag: tags.operator, color: "var(--jtw-operator)", whiteSpace: "nowrap" },
+  // Not `-` here and `>` in the next line; and a space that is typed there stays a space, which
+  // within `nowrap` it does not.
+  { tag: tags.operator, color: "var(--jtw-operator)", whiteSpace: "pre" },
   { tag: tags.punctuation, color: "var(--jtw-operator)" },
 ]);
 

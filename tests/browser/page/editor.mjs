@@ -9,6 +9,10 @@ export async function checkEditor({ check, context, site }) {
   const input = repl.input();
   const options = page.locator(".cm-tooltip-autocomplete [role=option]");
   const type = (text) => input.pressSequentially(text, { delay: 15 });
+  const offered = async () => {
+    await options.first().waitFor();
+    await page.waitForTimeout(150); // a key that comes sooner is not taken for a choice
+  };
   const empty = async () => {
     await page.keyboard.press("Escape");
     await repl.write("");
@@ -28,9 +32,16 @@ export async function checkEditor({ check, context, site }) {
     await empty();
   });
 
+  await check("editor: what is typed is what is evaluated, spaces included", async () => {
+    await empty();
+    await type("let a1 = 1 -> 2");
+    assert.equal(await repl.text(), "let a1 = 1 -> 2");
+    await empty();
+  });
+
   await check("editor: completions come as one types, with kinds and types", async () => {
     await type("List.conc");
-    await options.first().waitFor();
+    await offered();
     const first = options.first();
     assert.equal(await first.locator(".cm-completionLabel").innerText(), "concat");
     assert.equal(await first.locator(".cm-completionDetail").innerText(), "'a list list -> 'a list");
@@ -44,8 +55,7 @@ export async function checkEditor({ check, context, site }) {
     await repl.gives("let my_own_value = 5;;", "my_own_value");
     await empty();
     await type("my_own");
-    await options.first().waitFor();
-    await page.waitForTimeout(150); // what comes sooner is not taken for a choice
+    await offered();
     await page.keyboard.press("Tab");
     assert.equal(await repl.text(), "my_own_value");
     await empty();
@@ -53,8 +63,7 @@ export async function checkEditor({ check, context, site }) {
 
   await check("editor: completion replaces the right part behind letters that are not ASCII", async () => {
     await type('"😀é" ^ String.escap');
-    await options.first().waitFor();
-    await page.waitForTimeout(150);
+    await offered();
     await page.keyboard.press("Enter");
     assert.equal(await repl.text(), '"😀é" ^ String.escaped');
     await empty();
@@ -62,8 +71,7 @@ export async function checkEditor({ check, context, site }) {
 
   await check("editor: Enter behind a word that stands there already is a line's end", async () => {
     await type("let t = true");
-    await options.first().waitFor();
-    await page.waitForTimeout(150);
+    await offered();
     await page.keyboard.press("Enter");
     await type("2");
     assert.equal(await repl.text(), "let t = true\n2");
