@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { contains } from "../client.mjs";
 import { otherOrigin } from "../client-origin.mjs";
-import { Repl, open } from "./use.mjs";
+import { Repl, load, open } from "./use.mjs";
 
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const PHONE = { width: 360, height: 740 };
@@ -104,7 +104,7 @@ export async function checkAccess({ check, browser, site }) {
     await page.keyboard.press("Escape");
     assert.equal(await drawer.isVisible(), false);
     await page.getByRole("button", { name: "Packages" }).click();
-    await page.getByRole("button", { name: "str", exact: true }).click();
+    await load(page, "str");
     assert.equal(await drawer.isVisible(), false);
     await repl.element.locator(".libraries li:not(.absent)", { hasText: "str" }).waitFor();
     await page.context().close();

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { contains } from "../client.mjs";
-import { open } from "./use.mjs";
+import { load, open } from "./use.mjs";
 
 export async function checkShare({ check, browser, site, skip }) {
   const context = await browser.newContext({ permissions: ["clipboard-read", "clipboard-write"] });
@@ -16,7 +16,7 @@ export async function checkShare({ check, browser, site, skip }) {
     await repl.write(hostile);
     await page.getByRole("button", { name: "New cell", exact: true }).click();
     await repl.write("let second = 2;;", 1);
-    await page.getByRole("button", { name: library, exact: true }).click();
+    await load(page, library);
     await repl.element.locator(".libraries li:not(.absent)").waitFor();
     await page.getByRole("button", { name: "Share" }).click();
     await note.waitFor();
