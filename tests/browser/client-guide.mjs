@@ -3,24 +3,15 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { otherOrigin } from "./client-origin.mjs";
-
-const guide = readFileSync(new URL("../../book/src/guides/client.md", import.meta.url), "utf8");
-const PLACE = "https://repl.example.org/";
-
-const blocks = (words) => [...guide.matchAll(/^```(.*)\n([^]*?)^```$/gm)].filter((m) => m[1] === words).map((m) => m[2]);
-
-// What the lines `console.log(…); // text` should print.
-const promised = (program) => [...program.matchAll(/console\.log\(.*\); \/\/ (.*)$/gm)].map((m) => m[1]);
+import { guide, promised } from "./guide.mjs";
 
 export async function checkGuide({ check, context, site }) {
-  const here = (text) => text.replaceAll(PLACE, site.href).replaceAll(PLACE.slice(0, -1), site.origin);
-  const program = blocks("js").map(here).join("\n");
-  const [policy] = blocks("http").map((text) => here(text).trim().replace(/^[^:]*: /, ""));
+  const { blocks, policy } = guide("client", site);
+  const program = blocks("js").join("\n");
   const restrict = `<meta http-equiv="Content-Security-Policy" content="${policy.replace("'self'", "'self' 'unsafe-inline'")}">`;
-  const [example] = blocks("html").map(here);
+  const [example] = blocks("html");
   const origin = await otherOrigin({
     "/example": example,
     "/restricted": example.replace("<title>", `${restrict}<title>`),
@@ -78,7 +69,7 @@ export async function checkGuide({ check, context, site }) {
   }, ["str"]);
 
   await check("guide: its program for Node prints what it says", async () => {
-    const [text] = blocks("js,node").map(here);
+    const [text] = blocks("js,node");
     const local = new URL("../../recipes/page/client/node.mjs", import.meta.url).href;
     const node = promisify(execFile)(process.execPath, ["--input-type=module", "-e", text.replace('"jtw-client"', JSON.stringify(local))]);
     assert.deepEqual((await node).stdout.trimEnd().split("\n"), promised(text));

@@ -90,8 +90,10 @@ export class Session extends EventTarget {
 
   /** Loads libraries. Resolves to null, or to what went wrong. */
   async require(names, isFirst = false) {
-    const fresh = names.filter((name) => isLibrary(name) && !this.loaded.has(name));
-    for (const name of fresh) this.wanted.add(name);
+    const odd = names.find((name) => !isLibrary(name));
+    if (odd !== undefined) return this.#told(`${JSON.stringify(odd)} cannot be the name of a library`);
+    for (const name of names) this.wanted.add(name);
+    const fresh = names.filter((name) => !this.loaded.has(name));
     this.#changed();
     if (fresh.length === 0) return null;
     const result = await this.run(`#require "${fresh.join(" ")}";;`, { isQuiet: true, isFirst });
@@ -99,6 +101,10 @@ export class Session extends EventTarget {
     if (!problem) return null;
     for (const name of fresh) if (!this.loaded.has(name)) this.wanted.delete(name);
     this.#changed();
+    return this.#told(problem);
+  }
+
+  #told(problem) {
     this.dispatchEvent(new CustomEvent("problem", { detail: problem }));
     return problem;
   }

@@ -160,6 +160,8 @@ export async function checkCells({ check, browser, context, site }) {
     await page.evaluate(() => document.querySelector("jtw-repl").require("no-such-library"));
     contains(await repl.element.locator(".problem").innerText(), "no-such-library");
     assert.equal(await repl.element.locator(".libraries li", { hasText: "no-such" }).count(), 0);
+    await page.evaluate(() => document.querySelector("jtw-repl").require('str";; print_string "'));
+    contains(await repl.element.locator(".problem").innerText(), "cannot be the name of a library");
   });
 
   await check("cells: an index that is not there gives a readable error", async () => {

@@ -1,21 +1,16 @@
 // <jtw-repl> in pages of another origin; the first is the one of the guide.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { contains } from "../client.mjs";
 import { otherOrigin } from "../client-origin.mjs";
+import { guide, promised } from "../guide.mjs";
 import { Repl } from "./use.mjs";
 
-const guide = readFileSync(new URL("../../../book/src/guides/embed.md", import.meta.url), "utf8");
-const PLACE = "https://repl.example.org/";
-const blocks = (words) => [...guide.matchAll(/^```(.*)\n([^]*?)^```$/gm)].filter((m) => m[1] === words).map((m) => m[2]);
-
 export async function checkElement({ check, context, site, indexUrl, skip }) {
-  const here = (text) => text.replaceAll(PLACE, site.href).replaceAll(PLACE.slice(0, -1), site.origin);
-  const [example] = blocks("html").map(here);
+  const { blocks, policy } = guide("embed", site);
+  const [example] = blocks("html");
   const [fragment] = blocks("html,fragment");
   const [program] = blocks("js");
-  const [policy] = blocks("http").map((text) => here(text).trim().replace(/^[^:]*: /, ""));
   const styles = blocks("css").join("\n");
   const script = `<script type="module" src="${site.href}jtw-repl.mjs"></script>`;
   const html = (body, head = "") => `<!doctype html><html lang="en"><meta charset="utf-8"><title>x</title>${head}${script}${body}`;
@@ -123,7 +118,7 @@ export async function checkElement({ check, context, site, indexUrl, skip }) {
     const printed = [];
     page.on("console", (message) => printed.push(message.text()));
     await page.evaluate(`(async () => { ${program} })()`);
-    assert.deepEqual(printed, [...program.matchAll(/console\.log\(.*\); \/\/ (.*)$|console\.log\(.*\)\); \/\/ (.*)$/gm)].map((m) => m[1] ?? m[2]));
+    assert.deepEqual(printed, promised(program));
     await end();
   });
 
