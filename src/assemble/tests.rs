@@ -46,10 +46,10 @@ fn tools(fixture: &Fixture) -> Tree {
 }
 
 pub(super) fn member<'a>(name: &'a str, layer: &'a Tree, is_target: bool) -> Member<'a> {
-    Member { name, version: "1", description: "for tests", layer, is_target }
+    Member { name, version: "1", description: "for tests", homepage: None, license: None, layer, is_target }
 }
 
-fn assembled(fixture: &Fixture, members: &[Member<'_>]) -> Result<Site, AssembleError> {
+pub(super) fn assembled(fixture: &Fixture, members: &[Member<'_>]) -> Result<Site, AssembleError> {
     assembled_with(fixture, &tools(fixture), members)
 }
 
@@ -86,6 +86,7 @@ fn site_is_the_same_to_the_byte_whatever_the_order() {
     for name in [
         UNIVERSE.to_owned(),
         format!("{}/findlib_index.json", site.universe),
+        format!("{}/{PACKAGES}", site.universe),
         "p/fmt/1/findlib_index.json".to_owned(),
         format!("p/fmt/1/{}/lib/fmt/{DYNAMIC_CMIS}", site.summary.packages[0].content_hash),
     ] {
