@@ -204,7 +204,9 @@ pub fn assemble(parts: &Parts<'_>, staging: &Staging) -> Result<Site, AssembleEr
     }
     let summaries: Vec<PackageSummary> = placed.iter().map(|one| summary_of(one, &placed)).collect();
     let packages = packages::describe(&placed, &summaries, staging)?.to_json();
-    let universe = format!("u/{}", universe_hash(&compiler, &placed, &packages));
+    // A part's directory says what the part is called.
+    let name = parts.is_part.then_some(parts.name);
+    let universe = format!("u/{}", universe_hash(&compiler, &placed, &packages, name));
     let packages_at = format!("{universe}/{PACKAGES}");
     put(&mut tree, &packages_at, &packages, staging)?;
     let metas = placed
@@ -331,13 +333,19 @@ fn content_hash(payload: &str, missing: &BTreeMap<String, Vec<String>>) -> Strin
 
 /// Covers the compiler's directory, sorted `name.version/hash` of every member, and what is said about
 /// them: all that the universe's directory holds.
-fn universe_hash(compiler: &IndexCompiler, placed: &[Placed<'_>], packages: &[u8]) -> String {
+fn universe_hash(
+    compiler: &IndexCompiler,
+    placed: &[Placed<'_>],
+    packages: &[u8],
+    name: Option<&str>,
+) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(compiler.place().as_bytes());
     for one in placed {
         hasher.update(format!("\n{}.{}/{}", one.member.name, one.member.version, one.hash).as_bytes());
     }
     hasher.update(b"\n").update(blake3::hash(packages).as_bytes());
+    hasher.update(name.unwrap_or_default().as_bytes());
     shortened(&hasher.finalize().to_hex())
 }
 

@@ -168,6 +168,29 @@ fn a_change_of_one_package_moves_its_url_and_the_universe_and_nothing_else() {
     assert_eq!(before.summary.compiler, after.summary.compiler);
 }
 
+/// Neither has anything for browsers, so only their names tell them apart.
+#[test]
+fn universes_without_libraries_have_places_of_their_own_on_one_site() {
+    let fixture = Fixture::new();
+    let tools = tools(&fixture);
+    let part = |name| {
+        let parts = Parts {
+            name,
+            compiler_version: "5.4.1",
+            effects: Effects::Disabled,
+            tools: &tools,
+            members: &[],
+            page: &Tree::default(),
+            is_part: true,
+        };
+        assemble(&parts, &fixture.staging).unwrap().tree
+    };
+    let joined =
+        join::join("both", &[&part("conf-gmp.1"), &part("conf-m4.1")], &Tree::default(), &fixture.staging);
+    let listed: join::Universes = serde_json::from_str(&fixture.text(&joined.unwrap(), UNIVERSE)).unwrap();
+    assert_eq!(listed.universes.len(), 2);
+}
+
 #[test]
 fn parts_that_do_not_fit_are_refused() {
     let fixture = Fixture::new();
