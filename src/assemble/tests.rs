@@ -280,7 +280,7 @@ fn the_page_shows_text_and_never_markup() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/page");
     let mut scripts = 0;
     let list = |directory| std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let paths = list(root.clone()).chain(list(root.join("client")));
+    let paths = list(root.clone()).chain(list(root.join("client"))).chain(list(root.join("packages")));
     for path in paths.filter(|path| path.is_file()) {
         let text = std::fs::read_to_string(&path).unwrap();
         let shown = path.display();
