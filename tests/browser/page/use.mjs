@@ -70,7 +70,7 @@ export class Repl {
 
 /** Asks the list of packages for a library. */
 export const load = (page, name) =>
-  page.locator("jtw-packages").getByRole("button", { name: new RegExp(`^(Load )?${name}$`) }).click();
+  page.locator("jtw-packages").getByRole("button", { name: `Load ${name}`, exact: true }).click();
 
 /** A page of the site, whose problems are collected. */
 export async function open(context, url, { isReady = true } = {}) {
