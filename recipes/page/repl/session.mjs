@@ -228,7 +228,7 @@ export class Session extends EventTarget {
     if (this.state === "running") this.#isReady();
   }
 
-  async #evaluate({ code, env, onStart, onStream, onAnswer }) {
+  async #evaluate({ code, env, isQuiet, onStart, onStream, onAnswer }) {
     this.#become("running", "Running…");
     onStart?.();
     const began = performance.now();
@@ -241,7 +241,7 @@ export class Session extends EventTarget {
         onProgress: ({ library }) => libraries.push(library),
       });
       this.#noteLibraries(code, libraries, output);
-      return { kind: "done", output, count: ++this.#count, ms: performance.now() - began };
+      return { kind: "done", output, count: isQuiet ? this.#count : ++this.#count, ms: performance.now() - began };
     } catch (error) {
       return error instanceof InterruptedError ? { kind: "stopped" } : { kind: "failed", message: error.message };
     }
