@@ -5,12 +5,13 @@
 //! compiler/<version>/<hash>/{worker.js, lib/ocaml/…}
 //! p/<package>/<version>/<hash>/lib/<d>/…
 //! p/<package>/<version>/findlib_index{,.json}        for packages that were asked for
-//! u/<hash>/findlib_index{,.json}
+//! u/<hash>/findlib_index{,.json}, descriptions.bundle
 //! ```
 //!
 //! What is below a hash never changes; everything else is small and replaced at publication.
 
 mod case;
+mod descriptions;
 mod index;
 mod interfaces;
 pub mod join;
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::jtw::{
-    COMPILER_PAYLOAD, DYNAMIC_CMIS, DynamicCmis, Effects, JtwError, LayerRecord, Problem, RECORD,
+    BundleRef, COMPILER_PAYLOAD, DYNAMIC_CMIS, DynamicCmis, Effects, JtwError, LayerRecord, Problem, RECORD,
     ToolsRecord, payload_hash,
 };
 use crate::store::StoreError;
@@ -195,10 +196,19 @@ pub fn assemble(parts: &Parts<'_>, staging: &Staging) -> Result<Site, AssembleEr
         tree.insert(&path(&format!("{}/lib", one.place()))?, Node::Directory(Arc::new(lib)))?;
     }
     let universe = format!("u/{}", universe_hash(&compiler, &placed));
-    put_index(&universe, "../..", &compiler, parts.effects, &placed, staging, &mut tree)?;
+    let bundle = descriptions::put_bundle(&universe, &compiler, &placed, staging, &mut tree)?;
+    let index = |at: &str, up: &str, bundle: Option<BundleRef>| {
+        let metas = placed
+            .iter()
+            .flat_map(|one| one.record.metas.iter().map(move |meta| format!("{}/lib/{meta}", one.place())));
+        Index::new(&compiler, parts.effects, metas, bundle, at, up).to_json()
+    };
+    put_index(&universe, &index(&universe, "../..", bundle.clone()), staging, &mut tree)?;
     for one in placed.iter().filter(|one| one.member.is_target) {
         let at = format!("p/{}/{}", one.member.name, one.member.version);
-        put_index(&at, "../../..", &compiler, parts.effects, &placed, staging, &mut tree)?;
+        let up = "../../..";
+        let bundle = bundle.as_ref().map(|one| descriptions::seen_from(up, &universe, one));
+        put_index(&at, &index(&at, up, bundle), staging, &mut tree)?;
     }
     let (at, up) = if parts.is_part { (format!("{universe}/"), "../..") } else { (String::new(), ".") };
     let file = index::FILE_NAMES[1];
@@ -345,24 +355,9 @@ fn published_lib(one: &Placed<'_>, staging: &Staging) -> Result<Tree, AssembleEr
     Ok(lib)
 }
 
-/// Writes the index under both names into the directory `at`, from which `up` leads to the root.
-fn put_index(
-    at: &str,
-    up: &str,
-    compiler: &IndexCompiler,
-    effects: Effects,
-    placed: &[Placed<'_>],
-    staging: &Staging,
-    tree: &mut Tree,
-) -> Result<(), AssembleError> {
-    let metas = placed
-        .iter()
-        .flat_map(|one| one.record.metas.iter().map(move |meta| format!("{}/lib/{meta}", one.place())));
-    let json = Index::new(compiler, effects, metas, at, up).to_json();
-    for name in index::FILE_NAMES {
-        put(tree, &format!("{at}/{name}"), &json, staging)?;
-    }
-    Ok(())
+/// Writes the index under both names into the directory `at`.
+fn put_index(at: &str, json: &[u8], staging: &Staging, tree: &mut Tree) -> Result<(), AssembleError> {
+    index::FILE_NAMES.iter().try_for_each(|name| put(tree, &format!("{at}/{name}"), json, staging))
 }
 
 fn summary_of(one: &Placed<'_>, all: &[Placed<'_>]) -> PackageSummary {

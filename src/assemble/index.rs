@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::jtw::Effects;
+use crate::jtw::{BundleRef, Effects};
 
 /// Older workers ask for the first, newer ones for the second; both hold the same bytes.
 pub const FILE_NAMES: [&str; 2] = ["findlib_index", "findlib_index.json"];
@@ -17,6 +17,10 @@ pub struct Index {
     pub meta_files: Vec<String>,
     /// The same list under the key that older workers know.
     pub metas: Vec<String>,
+    /// The file that holds the META files and what describes the libraries' interfaces, if that is
+    /// little; an addition of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jtw_bundle: Option<BundleRef>,
 }
 
 /// Which worker goes with the libraries.
@@ -51,11 +55,12 @@ impl IndexCompiler {
 }
 
 impl Index {
-    /// `metas` are relative to the root; `at` is the index's directory and `up` leads back.
+    /// `metas` are relative to the root, `bundle` to the index; `at` is the index's directory and `up` leads back.
     pub(super) fn new(
         compiler: &IndexCompiler,
         effects: Effects,
         metas: impl Iterator<Item = String>,
+        bundle: Option<BundleRef>,
         at: &str,
         up: &str,
     ) -> Self {
@@ -65,7 +70,8 @@ impl Index {
             None => format!("{up}/{path}"),
         };
         let meta_files: Vec<String> = metas.chain([stdlib]).map(relative).collect();
-        Self { compiler: compiler.relative_to(up), effects, metas: meta_files.clone(), meta_files }
+        let compiler = compiler.relative_to(up);
+        Self { compiler, effects, metas: meta_files.clone(), meta_files, jtw_bundle: bundle }
     }
 
     /// The file's bytes.

@@ -50,9 +50,9 @@ let is_small (bundle : Jtw_bundle.t) = bundle.size <= Jtw_bundle.price
 let unit_url (set : Jtw_cmis.set) name =
   List.hd set.places ^ String.uncapitalize_ascii name ^ ".cmi"
 
-(* The description at [url] and what will be read of its interfaces: all of them
-   when they are small, else [first], as far as they exist. *)
-let interfaces ?(first = fun (_ : Jtw_cmis.set) -> []) url k =
+(* The description at [url], and of its interfaces those that are likely to be
+   read: all of them when they are small, else [first]. *)
+let interfaces ~first url k =
   file url (fun () ->
       match if Jtw_net.is_held url then Jtw_cmis.describe url else Error "" with
       | Ok { set = { bundle = Some one; _ }; _ } when is_small one -> bundle one k
@@ -60,15 +60,12 @@ let interfaces ?(first = fun (_ : Jtw_cmis.set) -> []) url k =
           together k (fun also -> List.iter (fun name -> also (file (unit_url set name))) (first set))
       | Error _ -> k ())
 
-(* A library's only module is what its users name. *)
+(* Its only module is what the users of a library name. *)
 let main_module (set : Jtw_cmis.set) =
   match set.modules with [ one ] -> [ one ] | _ -> []
 
 (* What the type checker reads when it starts. *)
-let initial (set : Jtw_cmis.set) =
-  List.filter
-    (fun name -> List.mem name set.modules)
-    [ "Stdlib"; "CamlinternalFormatBasics" ]
+let initial (set : Jtw_cmis.set) = List.filter (( = ) "Stdlib") set.modules
 
 (* ---- libraries ---------------------------------------------------------- *)
 
@@ -106,7 +103,9 @@ let orders requires =
     ([], []) requires
   |> snd |> List.rev
 
-let everything orders k =
+(* Code of all libraries, and interfaces of those that are [asked] for: others are
+   seldom read. *)
+let everything ~asked orders k =
   let progress =
     List.concat_map
       (fun order ->
@@ -136,7 +135,10 @@ let everything orders k =
           in
           also (fun k ->
               together (library_done k) (fun also ->
-                  also (interfaces ~first:main_module (Jtw_libs.description library));
+                  let description = Jtw_libs.description library in
+                  also
+                    (if List.mem library.name asked then interfaces ~first:main_module description
+                     else file description);
                   List.iter
                     (fun archive -> also (script (Jtw_libs.script library archive)))
                     library.archives)))
@@ -146,12 +148,10 @@ let libraries requires k =
   let go () =
     metas ~seen:(Hashtbl.create 16) (List.concat requires) (fun are_there ->
         match if are_there then orders requires else [] with
-        | orders -> everything orders k
+        | orders -> everything ~asked:(List.concat requires) orders k
         | exception Jtw_index.Error _ -> k ())
   in
-  match !Jtw_index.bundle with
-  | Some one when one.size <= 2 * Jtw_bundle.price -> bundle one go
-  | _ -> go ()
+  match !Jtw_index.bundle with Some one -> bundle one go | None -> go ()
 
 (* ---- requests ----------------------------------------------------------- *)
 
