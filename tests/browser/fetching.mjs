@@ -109,6 +109,17 @@ export async function checkFetching({ check, context, site, indexPath }) {
     assert.deepEqual(paths(answer).filter(isBundle), []);
   }, ["fmt"]);
 
+  await check("fetching: addresses that are none are told, and the worker goes on", async () => {
+    const [refused, early] = await run(["1;;"], { ...plain, findlib_index: "http://[", findlib_requires: ["fmt"] });
+    assert.equal(refused.type, "init_error");
+    contains(refused.message, "not a usable URL: http://[");
+    assert.equal(early.type, "output");
+    const wrong = changed((meta) => `directory = "http://["\n${meta}`);
+    const [, answer] = await instead("**/*.bundle", (route) => route.fulfill({ status: 404 }), () =>
+      instead("**/fmt/META", wrong, () => run([FMT])));
+    contains(answer.stderr, "not a usable URL");
+  }, ["fmt"]);
+
   const damages = [
     ["missing", (route) => route.fulfill({ status: 404 }), "HTTP status 404"],
     ["cut off", changed((bytes) => bytes.subarray(0, bytes.length - 1)), "it is cut off"],

@@ -5,16 +5,26 @@
    once, so that most of it is there. Nothing here fails: what did not come is
    asked for again when it is needed, and problems are told there. *)
 
-(* Counts what is under way; [finish] is called when all of it is done. *)
+(* Counts what is under way; [finish] is called when all of it is done. What is
+   wrong with an address is told when it is needed. *)
 let together finish start =
   let pending = ref 1 in
   let stop () =
     decr pending;
     if !pending = 0 then finish ()
   in
-  start (fun fetch ->
-      incr pending;
-      fetch stop);
+  let also fetch =
+    let is_over = ref false in
+    let stop () =
+      if not !is_over then begin
+        is_over := true;
+        stop ()
+      end
+    in
+    incr pending;
+    try fetch stop with Failure _ -> stop ()
+  in
+  (try start also with Failure _ -> ());
   stop ()
 
 (* Who waits for what is under way, by URL. *)
@@ -51,21 +61,14 @@ let unit_url (set : Jtw_cmis.set) name =
   List.hd set.places ^ String.uncapitalize_ascii name ^ ".cmi"
 
 (* The description at [url], and of its interfaces those that are likely to be
-   read: all of them when they are small, else [first]. *)
-let interfaces ~first url k =
+   read: all of them when they are small, else the main module, which is what the
+   users of a library name. *)
+let interfaces url k =
   file url (fun () ->
       match if Jtw_net.is_held url then Jtw_cmis.describe url else Error "" with
       | Ok { set = { bundle = Some one; _ }; _ } when is_small one -> bundle one k
-      | Ok { set; _ } ->
-          together k (fun also -> List.iter (fun name -> also (file (unit_url set name))) (first set))
-      | Error _ -> k ())
-
-(* Its only module is what the users of a library name. *)
-let main_module (set : Jtw_cmis.set) =
-  match set.modules with [ one ] -> [ one ] | _ -> []
-
-(* What the type checker reads when it starts. *)
-let initial (set : Jtw_cmis.set) = List.filter (( = ) "Stdlib") set.modules
+      | Ok { set = { modules = [ main ]; _ } as set; _ } -> file (unit_url set main) k
+      | Ok _ | Error _ -> k ())
 
 (* ---- libraries ---------------------------------------------------------- *)
 
@@ -90,7 +93,7 @@ let rec metas ~seen names k =
           in
           match List.concat_map needed names with
           | needed -> metas ~seen needed k
-          | exception Jtw_index.Error _ -> k false
+          | exception (Jtw_index.Error _ | Failure _) -> k false
         else k false)
       (fun also -> List.iter (fun url -> also (file url)) urls)
 
@@ -137,8 +140,7 @@ let everything ~asked orders k =
               together (library_done k) (fun also ->
                   let description = Jtw_libs.description library in
                   also
-                    (if List.mem library.name asked then interfaces ~first:main_module description
-                     else file description);
+                    ((if List.mem library.name asked then interfaces else file) description);
                   List.iter
                     (fun archive -> also (script (Jtw_libs.script library archive)))
                     library.archives)))
@@ -149,7 +151,7 @@ let libraries requires k =
     metas ~seen:(Hashtbl.create 16) (List.concat requires) (fun are_there ->
         match if are_there then orders requires else [] with
         | orders -> everything ~asked:(List.concat requires) orders k
-        | exception Jtw_index.Error _ -> k ())
+        | exception (Jtw_index.Error _ | Failure _) -> k ())
   in
   match !Jtw_index.bundle with Some one -> bundle one go | None -> go ()
 
@@ -170,17 +172,22 @@ let required source =
 let is_loaded name = Hashtbl.mem Jtw_libs.loaded name
 
 let init ~is_set_up ~requires ~stdlib_dcs ~index k =
-  let index = Jtw_net.from_base index in
   together
     (fun () ->
-      if requires = [] || not (Jtw_net.is_held index) then k ()
-      else
-        match Jtw_index.load index with
-        | () -> libraries [ requires ] k
-        | exception _ -> k ())
+      match
+        let index = Jtw_net.from_base index in
+        requires <> [] && Jtw_net.is_held index && (Jtw_index.load index; true)
+      with
+      | true -> libraries [ requires ] k
+      | false | (exception (Jtw_index.Error _ | Jtw_json.Error _ | Failure _)) -> k ())
     (fun also ->
-      also (file index);
-      if not is_set_up then also (interfaces ~first:initial (Jtw_net.from_base stdlib_dcs)))
+      also (file (Jtw_net.from_base index));
+      if not is_set_up then begin
+        let description = Jtw_net.from_base stdlib_dcs in
+        also (file description);
+        (* what the type checker reads when it starts *)
+        also (file (Jtw_net.resolve ~against:description "stdlib.cmi"))
+      end)
 
 (* Whether there is something to be fetched for this request before it is
    answered. If so, [k] is called when it is there. *)

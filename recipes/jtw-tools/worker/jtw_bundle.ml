@@ -38,7 +38,10 @@ let refuse url why =
 let described url json =
   let value = Jtw_json.member "jtw_bundle" json in
   match (Jtw_json.member "file" value, Jtw_json.member "bytes" value) with
-  | String file, Int size -> Some { url = Jtw_net.resolve ~against:url file; size }
+  | String file, Int size -> (
+      match Jtw_net.resolve ~against:url file with
+      | url -> Some { url; size }
+      | exception Failure _ -> None)
   | _ -> None
 
 exception Damaged of string
