@@ -5,9 +5,8 @@
 set -eu
 
 sources="jtw_config.ml mime_printer.mli mime_printer.ml jtw_json.ml jtw_net.ml jtw_bundle.ml
-  jtw_meta.ml
-  jtw_cmis.ml jtw_index.ml jtw_libs.ml jtw_positions.ml jtw_output.ml jtw_report.ml jtw_envs.ml
-  jtw_eval.ml jtw_directives.ml jtw_source.ml jtw_analyse.ml jtw_complete.ml jtw_protocol.ml
+  jtw_meta.ml jtw_cmis.ml jtw_index.ml jtw_libs.ml jtw_positions.ml jtw_output.ml jtw_report.ml
+  jtw_envs.ml jtw_eval.ml jtw_directives.ml jtw_source.ml jtw_analyse.ml jtw_complete.ml jtw_protocol.ml
   jtw_ahead.ml worker.ml"
 effects=${JTW_EFFECTS:-disabled}
 libraries=js_of_ocaml,js_of_ocaml-compiler.dynlink,compiler-libs.toplevel
