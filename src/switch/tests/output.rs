@@ -80,7 +80,7 @@ fn one_directory_holds_what_was_asked_for_and_what_that_needs() {
     assert_eq!(fixture.text("html/lib/a/sub/s.cma.js"), format!("{flags}code of s"));
     assert_eq!(
         fixture.text("html/lib/a/dynamic_cmis.json"),
-        r#"{"dcs_url":"lib/a/","dcs_toplevel_modules":["A"],"dcs_file_prefixes":["a__"],"jtw_missing_primitives":["caml_needed"]}"#
+        r#"{"dcs_url":"lib/a/","dcs_toplevel_modules":["A"],"dcs_file_prefixes":["a__"],"jtw_missing_primitives":["caml_needed"],"jtw_bundle":{"file":"cmis.bundle","bytes":111}}"#
     );
     assert!(fixture.text("html/lib/ocaml/dynamic_cmis.json").contains(r#""dcs_url":"lib/ocaml/""#));
 }
