@@ -139,7 +139,8 @@ impl Worker {
 /// The files to compile, in their order. `names` are those of the standard library's directory.
 fn files(names: &[String], effects: Effects) -> Vec<(String, Arc<[u8]>)> {
     let recipes = Recipes::built_in();
-    let read = |name: &str| recipes.bytes(&format!("{SOURCE}{name}")).expect("the worker's source is built in");
+    let read =
+        |name: &str| recipes.bytes(&format!("{SOURCE}{name}")).expect("the worker's source is built in");
     let script = read(SCRIPT);
     let script = std::str::from_utf8(&script).expect("the worker's script is text");
     let one = |name: &str| match name {
