@@ -7,14 +7,14 @@ use crate::store::staging::Staging;
 use crate::store::tree::Tree;
 
 /// The file's name, beside the universe's index.
-pub(super) const FILE_NAME: &str = "descriptions.bundle";
+const FILE_NAME: &str = "descriptions.bundle";
 
 /// Above this size, in bytes, there is no such file: a worker needs the descriptions of few libraries,
 /// and fetches those.
 const MAX_BYTES: usize = 300_000;
 
 /// Puts the bundle of a universe's descriptions into `universe`, two levels below the root of `tree`.
-/// Its name is seen from there, unless there is none.
+/// Its path is one from the root.
 pub(super) fn put_bundle(
     universe: &str,
     compiler: &IndexCompiler,
@@ -42,11 +42,7 @@ pub(super) fn put_bundle(
     }
     let Some(content) = bundle(&files).filter(|content| content.len() <= MAX_BYTES) else { return Ok(None) };
     let bytes = content.len() as u64;
-    put(tree, &format!("{universe}/{FILE_NAME}"), &content, staging)?;
-    Ok(Some(BundleRef { file: FILE_NAME.to_owned(), bytes }))
-}
-
-/// The same bundle, as an index in another directory names it.
-pub(super) fn seen_from(up: &str, universe: &str, one: &BundleRef) -> BundleRef {
-    BundleRef { file: format!("{up}/{universe}/{}", one.file), bytes: one.bytes }
+    let file = format!("{universe}/{FILE_NAME}");
+    put(tree, &file, &content, staging)?;
+    Ok(Some(BundleRef { file, bytes }))
 }
