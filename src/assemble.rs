@@ -5,13 +5,14 @@
 //! compiler/<version>/<hash>/{worker.js, lib/ocaml/…}
 //! p/<package>/<version>/<hash>/lib/<d>/…
 //! p/<package>/<version>/findlib_index{,.json}        for packages that were asked for
-//! u/<hash>/findlib_index{,.json}
+//! u/<hash>/findlib_index{,.json}, descriptions.bundle
 //! u/<hash>/packages.json                             what the page shows about packages
 //! ```
 //!
 //! What is below a hash never changes; everything else is small and replaced at publication.
 
 mod case;
+mod descriptions;
 mod index;
 mod interfaces;
 pub mod join;
@@ -212,8 +213,14 @@ pub fn assemble(parts: &Parts<'_>, staging: &Staging) -> Result<Site, AssembleEr
     let metas = placed
         .iter()
         .flat_map(|one| one.record.metas.iter().map(move |meta| format!("{}/lib/{meta}", one.place())));
-    let listed =
-        Listed { compiler: &compiler, effects: parts.effects, metas: metas.collect(), packages: packages_at };
+    let bundle = descriptions::put_bundle(&universe, &compiler, &placed, staging, &mut tree)?;
+    let listed = Listed {
+        compiler: &compiler,
+        effects: parts.effects,
+        metas: metas.collect(),
+        packages: packages_at,
+        bundle,
+    };
     put_index(&universe, "../..", &listed, staging, &mut tree)?;
     for one in placed.iter().filter(|one| one.member.is_target) {
         let at = format!("p/{}/{}", one.member.name, one.member.version);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::jtw::Effects;
+use crate::jtw::{BundleRef, Effects};
 
 /// Older workers ask for the first, newer ones for the second; both hold the same bytes.
 pub const FILE_NAMES: [&str; 2] = ["findlib_index", "findlib_index.json"];
@@ -20,6 +20,10 @@ pub struct Index {
     /// [`Packages`](super::packages::Packages), for people; an addition of ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packages: Option<String>,
+    /// The file that holds the META files and what describes the libraries' interfaces, if that is
+    /// little; an addition of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jtw_bundle: Option<BundleRef>,
 }
 
 /// Which worker goes with the libraries.
@@ -59,6 +63,7 @@ pub(super) struct Listed<'a> {
     pub effects: Effects,
     pub metas: Vec<String>,
     pub packages: String,
+    pub bundle: Option<BundleRef>,
 }
 
 impl Index {
@@ -77,6 +82,7 @@ impl Index {
             metas: meta_files.clone(),
             meta_files,
             packages: Some(relative(&listed.packages)),
+            jtw_bundle: listed.bundle.as_ref().map(|one| BundleRef { file: relative(&one.file), ..*one }),
         }
     }
 

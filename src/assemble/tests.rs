@@ -1,7 +1,7 @@
 //! Sites of a few tiny layers.
 
 use super::*;
-use crate::jtw::{LibraryRecord, fixture::Fixture, tools_layer};
+use crate::jtw::{BundleRef, LibraryRecord, fixture::Fixture, tools_layer};
 
 /// A layer with one library in `lib/<name>`.
 pub(super) fn layer(fixture: &Fixture, name: &str, library: LibraryRecord) -> Tree {
@@ -324,4 +324,43 @@ fn the_page_shows_text_and_never_markup() {
         assert!(!text.contains("allow-scripts") || shown == "repl/output.mjs", "{shown}");
     }
     assert!(scripts >= 10);
+}
+
+#[test]
+fn descriptions_of_a_small_universe_are_in_one_file_that_every_index_names() {
+    let fixture = Fixture::new();
+    let fmt = layer(&fixture, "fmt", library("fmt", &[], &[], &[]));
+    let site = assembled(&fixture, &[member("fmt", &fmt, true)]).unwrap();
+    let universe = site.universe.as_str();
+    let bundle = fixture.text(&site.tree, &format!("{universe}/descriptions.bundle"));
+    let (list, files) = bundle.split_once("\n\n").unwrap();
+    let names: Vec<&str> = list.lines().skip(1).map(|line| line.rsplit(' ').next().unwrap()).collect();
+    let mut whole = String::new();
+    for name in &names {
+        whole += &fixture.text(&site.tree, name.strip_prefix("../../").unwrap());
+    }
+    assert_eq!(files, whole);
+    assert_eq!(names.iter().filter(|name| name.ends_with("/META")).count(), 2);
+    assert_eq!(names.iter().filter(|name| name.ends_with(DYNAMIC_CMIS)).count(), 3);
+    for (at, file) in [
+        (universe, "descriptions.bundle".to_owned()),
+        ("p/fmt/1", format!("../../../{universe}/descriptions.bundle")),
+    ] {
+        let json = fixture.text(&site.tree, &format!("{at}/findlib_index.json"));
+        let index: Index = serde_json::from_str(&json).unwrap();
+        let expected = BundleRef { file, bytes: bundle.len() as u64 };
+        assert_eq!(index.jtw_bundle, Some(expected));
+    }
+}
+
+#[test]
+fn descriptions_of_a_large_universe_are_in_no_bundle() {
+    let fixture = Fixture::new();
+    let mut fmt = layer(&fixture, "fmt", library("fmt", &[], &[], &[]));
+    let meta = "#".repeat(300_000);
+    fmt.replace(&path("lib/fmt/META").unwrap(), Node::File(fixture.add(&meta))).unwrap();
+    let site = assembled(&fixture, &[member("fmt", &fmt, true)]).unwrap();
+    let json = fixture.text(&site.tree, &format!("{}/findlib_index.json", site.universe));
+    assert!(!json.contains("jtw_bundle"));
+    assert!(!Fixture::listing(&site.tree).iter().any(|name| name.ends_with(".bundle")));
 }

@@ -19,8 +19,8 @@ use crate::recipe::{AssemblyRecipe, JtwRecipe, JtwToolsRecipe, Loaded, RecipeKin
 use crate::solution::{PackageId, Release, Target};
 
 /// Raised when jtwbuild makes something else of the same inputs of such a node.
-const JTW_REVISION: u32 = 2;
-const ASSEMBLY_REVISION: u32 = 2;
+const JTW_REVISION: u32 = 3;
+const ASSEMBLY_REVISION: u32 = 3;
 
 /// Plans everything that the packages of the universe need; nothing when there are none.
 pub(super) fn plan(planner: &mut Planner<'_>) -> Result<(), PlanError> {

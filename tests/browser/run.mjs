@@ -3,11 +3,11 @@
 //   node run.mjs SITE_URL INDEX_PATH [PICTURE.png]
 //   SITE_URL=http://127.0.0.1:8080/ INDEX=u/<hash>/findlib_index.json node run.mjs
 //
-// First the worker: libraries of this universe, and the protocol as conformance.mjs checks
-// it; then the shipped client library (client-*.mjs), the list of packages (packages.mjs)
-// and the page (page.mjs), of which pictures are put beside PICTURE.png. Further settings:
-// CHROMIUM (default /usr/bin/chromium), SKIP (a comma list of libraries that this universe does
-// not hold).
+// First the worker: libraries of this universe, the protocol as conformance.mjs checks it, and
+// what is asked of the server (fetching.mjs); then the shipped client library (client-*.mjs), the
+// list of packages (packages.mjs) and the page (page.mjs), of which pictures are put beside
+// PICTURE.png. Further settings: CHROMIUM (default /usr/bin/chromium), SKIP (a comma list of
+// libraries that this universe does not hold).
 
 import assert from "node:assert/strict";
 import { contains, launch, locate, openPage } from "./client.mjs";
@@ -15,6 +15,7 @@ import { checkGuide } from "./client-guide.mjs";
 import { checkLibrary } from "./client-library.mjs";
 import { checkNode } from "./client-node.mjs";
 import { conform } from "./conformance.mjs";
+import { checkFetching } from "./fetching.mjs";
 import { checkPackages } from "./packages.mjs";
 import { checkPage } from "./page.mjs";
 
@@ -113,6 +114,8 @@ await conform(
   { workerUrl, indexUrl, library: ["str", "fmt"].find((l) => !skip.has(l)) },
   (name, body) => check(`worker: ${name}`, body),
 );
+
+await checkFetching({ check, context, site, indexPath });
 
 await check("nothing failed behind the scenes", async () => assert.deepEqual(pageErrors, []));
 await page.close();
