@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jtwbuild::derivation::{
-    Action, Assembly, AssemblyPackage, Base, Build, BuildKey, Derivation, FORMAT, Fetch, Git, Holds, Input,
-    Jtw, Kind, NodeId, OpamBuild, PlanKey, Present, Script, Take, Tools,
+    Action, Assembly, AssemblyPackage, Base, Build, BuildKey, Compressed, Compression, Derivation, FORMAT,
+    Fetch, Git, Holds, Input, Jtw, Kind, NodeId, OpamBuild, PlanKey, Present, Script, Take, Tools,
 };
 use jtwbuild::effects::Effects;
 use jtwbuild::request::{Capture, Command, Layer, Limits, Mount, Request};
@@ -176,6 +176,9 @@ fn actions() -> Vec<(Kind, Action)> {
                 packages: vec![package("p", true), package("q", false)],
                 page: Some(1),
                 is_part: false,
+                compression: None,
+                compressed_tools: None,
+                compressed_page: None,
                 revision: 1,
             }),
         ),
@@ -189,6 +192,9 @@ fn actions() -> Vec<(Kind, Action)> {
                 packages: vec![],
                 page: None,
                 is_part: true,
+                compression: None,
+                compressed_tools: None,
+                compressed_page: None,
                 revision: 1,
             }),
         ),
@@ -205,6 +211,7 @@ fn newer_actions() -> Vec<(Kind, Action)> {
         let archive = Archive { checksums: sums, ..archive(Sha256::from_bytes([7; 32])) };
         Action::Fetch(Fetch { archive, holds, strip: None, archive_bytes: 1, unpacked_bytes: 2, members: 3 })
     };
+    let compression = Compression { brotli: 8, gzip: 9, smallest: 1024, saves: 10, revision: 1 };
     vec![
         (Kind::Source, fetch(Holds::File("script.sh".into()))),
         (Kind::Source, fetch(Holds::ArchiveOrFile("script.sh".into()))),
@@ -217,6 +224,23 @@ fn newer_actions() -> Vec<(Kind, Action)> {
                 submodules: true,
                 bytes: 1,
                 members: 2,
+            }),
+        ),
+        (Kind::Compressed, Action::Compressed(Compressed { files: 1, compression })),
+        (
+            Kind::Assembly,
+            Action::Assembly(Assembly {
+                universe: "u".into(),
+                compiler: "5.4.1".into(),
+                effects: Effects::Disabled,
+                tools: 0,
+                packages: vec![AssemblyPackage { compressed: Some(0), ..package("p", true) }],
+                page: Some(1),
+                is_part: false,
+                compression: Some(compression),
+                compressed_tools: Some(1),
+                compressed_page: Some(0),
+                revision: 1,
             }),
         ),
     ]
@@ -234,7 +258,8 @@ fn archive(sha256: Sha256) -> Archive {
 }
 
 fn package(name: &str, asked_for: bool) -> AssemblyPackage {
-    AssemblyPackage { name: name.into(), version: "1".into(), description: "d".into(), jtw: 1, asked_for }
+    let (name, version, description) = (name.into(), "1".into(), "d".into());
+    AssemblyPackage { name, version, description, jtw: 1, compressed: None, asked_for }
 }
 
 const TREES: [[u8; 32]; 2] = [[1; 32], [2; 32]];
@@ -263,6 +288,7 @@ fn others(leaf: &Value) -> Vec<Value> {
         "tools",
         "jtw",
         "assembly",
+        "compressed",
     ];
     match leaf {
         Value::String(text) => {
