@@ -4,11 +4,10 @@
 //! only where it pays. Equal bytes and settings give equal variants: no time, no name and no number
 //! of threads is in them.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use brotli::enc::BrotliEncoderParams;
-use flate2::GzBuilder;
 use rayon::prelude::*;
 use thiserror::Error;
 
@@ -61,13 +60,7 @@ impl Coding {
                 };
                 brotli::BrotliCompress(&mut &bytes[..], &mut coded, &parameters)?;
             }
-            Self::Gzip => {
-                // Without a time and a name of its own.
-                let level = flate2::Compression::new(settings.gzip);
-                let mut encoder = GzBuilder::new().write(coded, level);
-                encoder.write_all(bytes)?;
-                coded = encoder.finish()?;
-            }
+            Self::Gzip => coded = gzip(bytes, settings.gzip),
         }
         Ok(coded)
     }
@@ -80,6 +73,21 @@ fn brotli_level(level: u32, size: usize) -> i32 {
         6..=9 if size < SMALL => 5,
         level => i32::try_from(level).unwrap_or(i32::MAX),
     }
+}
+
+/// A member of gzip (RFC 1952) without a time, a name and a system. flate2 would write the same, but
+/// leaves it to the features of other crates which encoder it asks, and some give other bytes on other
+/// processors.
+fn gzip(bytes: &[u8], level: u32) -> Vec<u8> {
+    let level = u8::try_from(level).unwrap_or(u8::MAX);
+    let mut coded = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+    coded.extend(miniz_oxide::deflate::compress_to_vec(bytes, level));
+    let mut sum = flate2::Crc::new();
+    sum.update(bytes);
+    coded.extend(sum.sum().to_le_bytes());
+    // Modulo 2³², as sums count.
+    coded.extend(sum.amount().to_le_bytes());
+    coded
 }
 
 /// How hard to try, and when a variant pays.

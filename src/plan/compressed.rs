@@ -10,7 +10,7 @@ use crate::recipe::{CompressedRecipe, Levels, RecipeKind};
 use crate::universe::Compress;
 
 /// Raised when jtwbuild makes other variants of the same files.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 /// What the node is called that compresses the worker, and the one that compresses the page.
 pub(super) const TOOLS: &str = "jtw-tools";
