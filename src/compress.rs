@@ -75,9 +75,8 @@ fn brotli_level(level: u32, size: usize) -> i32 {
     }
 }
 
-/// A member of gzip (RFC 1952) without a time, a name and a system. flate2 would write the same, but
-/// leaves it to the features of other crates which encoder it asks, and some give other bytes on other
-/// processors.
+/// A member of gzip (RFC 1952) without a time, a name and a system. Not by flate2: which encoder that
+/// asks depends on the features that other crates choose, and so would the bytes.
 fn gzip(bytes: &[u8], level: u32) -> Vec<u8> {
     let level = u8::try_from(level).unwrap_or(u8::MAX);
     let mut coded = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
