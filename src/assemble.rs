@@ -9,6 +9,9 @@
 //! u/<hash>/packages.json                             what the page shows about packages
 //! ```
 //!
+//! Beside a file may be its compressed variants, `worker.js.br` and `worker.js.gz`. They are in no
+//! hash: what is at a URL is the same without them.
+//!
 //! What is below a hash never changes; everything else is small and replaced at publication.
 
 mod case;
@@ -18,13 +21,14 @@ mod interfaces;
 pub mod join;
 pub mod packages;
 mod primitives;
+mod variants;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::compress::{self, CompressError};
 use crate::jtw::{
     COMPILER_PAYLOAD, DYNAMIC_CMIS, DynamicCmis, Effects, JtwError, LayerRecord, Problem, RECORD,
     ToolsRecord, payload_hash,
@@ -58,6 +62,9 @@ pub enum AssembleError {
     /// Two things at one path.
     #[error(transparent)]
     Tree(#[from] TreeError),
+    /// What the assembly writes cannot be compressed.
+    #[error(transparent)]
+    Compress(#[from] CompressError),
     /// A name or version that cannot be part of a URL as it is.
     #[error("{what} `{text}` cannot be part of a URL: letters, digits and `._~+-` can")]
     NotForUrls { what: &'static str, text: String },
@@ -95,10 +102,15 @@ pub struct Parts<'a> {
     pub effects: Effects,
     /// [`tools_layer`](crate::jtw::tools_layer)'s tree.
     pub tools: &'a Tree,
+    /// Compressed variants of files of `tools`; those of other files are left out.
+    pub tools_variants: &'a Tree,
     /// In any order. Members with empty layers are passed over.
     pub members: &'a [Member<'a>],
     /// Files for the root: `index.html` and what it needs.
     pub page: &'a Tree,
+    pub page_variants: &'a Tree,
+    /// How what is written here is compressed, if it is.
+    pub compression: Option<compress::Settings>,
     /// Whether the site gets more universes than this one: then [`UNIVERSE`] is beside its index, and
     /// nothing is at the root.
     pub is_part: bool,
@@ -117,6 +129,8 @@ pub struct Member<'a> {
     pub license: Option<&'a str>,
     /// [`finish`](crate::jtw::finish)'s tree.
     pub layer: &'a Tree,
+    /// Compressed variants of files of `layer`.
+    pub variants: &'a Tree,
     /// Whether the universe asks for it by name; if so it has an index of its own.
     pub is_target: bool,
 }
@@ -201,7 +215,9 @@ pub fn assemble(parts: &Parts<'_>, staging: &Staging) -> Result<Site, AssembleEr
     for one in &placed {
         let lib = published_lib(one, staging)?;
         clashes.extend(case::clashes(&lib).into_iter().map(|problem| (one.member.name.to_owned(), problem)));
-        tree.insert(&path(&format!("{}/lib", one.place()))?, Node::Directory(Arc::new(lib)))?;
+        let of_lib = one.member.variants.directory(&path("lib")?).cloned().unwrap_or_default();
+        let lib = variants::with(lib, &of_lib)?;
+        tree.insert(&path(&format!("{}/lib", one.place()))?, Node::Directory(lib))?;
     }
     let summaries: Vec<PackageSummary> = placed.iter().map(|one| summary_of(one, &placed)).collect();
     let packages = packages::describe(&placed, &summaries, staging)?.to_json();
@@ -241,6 +257,8 @@ pub fn assemble(parts: &Parts<'_>, staging: &Staging) -> Result<Site, AssembleEr
         &serde_json::to_vec_pretty(&summary).expect("a summary is always JSON"),
         staging,
     )?;
+    variants::place(&mut tree, &RelPath::default(), parts.page_variants)?;
+    variants::add_own(&mut tree, parts.compression.as_ref(), staging)?;
     let own = placed.iter().flat_map(|one| {
         one.record.problems.iter().map(|problem| (one.member.name.to_owned(), problem.clone()))
     });
@@ -287,7 +305,8 @@ fn place_tools(
         }
     }
     let compiler = IndexCompiler::new(parts.compiler_version, &shortened(&payload));
-    tree.insert(&path(&compiler.place())?, Node::Directory(Arc::new(tools)))?;
+    let tools = variants::with(tools, parts.tools_variants)?;
+    tree.insert(&path(&compiler.place())?, Node::Directory(tools))?;
     Ok(compiler)
 }
 

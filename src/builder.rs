@@ -66,6 +66,7 @@ impl Builder for LocalBuilder<'_> {
             Action::Opam(build) => self.opam(job, build),
             Action::Tools(tools) => self.tools(job, tools),
             Action::Jtw(jtw) => self.jtw(job, jtw),
+            Action::Compressed(compressed) => self.compressed(job, compressed),
             Action::Assembly(assembly) => self.assembly(job, assembly),
         })
     }

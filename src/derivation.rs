@@ -43,6 +43,7 @@ pub enum Kind {
     Jtw,
     Assembly,
     Node,
+    Compressed,
 }
 
 impl Kind {
@@ -56,6 +57,7 @@ impl Kind {
             Self::Jtw => "jtw",
             Self::Assembly => "assembly",
             Self::Node => "node",
+            Self::Compressed => "compressed",
         }
     }
 }
@@ -65,7 +67,7 @@ impl Kind {
     pub fn weight(self) -> u64 {
         match self {
             Self::Source | Self::Assembly | Self::Node => 1,
-            Self::Jtw => 2,
+            Self::Jtw | Self::Compressed => 2,
             Self::Build => 5,
             Self::JtwTools => 15,
             Self::Base => 30,
@@ -119,6 +121,8 @@ pub enum Action {
     Tools(Tools),
     /// Make the browser artifacts of one package layer.
     Jtw(Jtw),
+    /// Make the compressed variants of a layer's or the page's files.
+    Compressed(Compressed),
     /// Compose the site.
     Assembly(Assembly),
 }
@@ -267,6 +271,24 @@ pub struct Jtw {
     pub revision: u32,
 }
 
+/// How files are compressed: see [`compress::Settings`](crate::compress::Settings).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compression {
+    pub brotli: u32,
+    pub gzip: u32,
+    pub smallest: u64,
+    pub saves: u32,
+    /// Raised when jtwbuild itself makes other variants of the same files.
+    pub revision: u32,
+}
+
+/// See [`Action::Compressed`]. The tree holds the variants only, at the places of their files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compressed {
+    pub files: Slot,
+    pub compression: Compression,
+}
+
 /// See [`Action::Assembly`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Assembly {
@@ -282,6 +304,14 @@ pub struct Assembly {
     /// Whether it is one universe of a site with several: then nothing is put at the site's root.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_part: bool,
+    /// How what the assembly writes itself is compressed; absent: the site has no compressed variants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
+    /// The variants of files of the tools, and of the page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compressed_tools: Option<Slot>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compressed_page: Option<Slot>,
     /// Raised when jtwbuild itself makes something else of the same inputs.
     pub revision: u32,
 }
@@ -299,6 +329,9 @@ pub struct AssemblyPackage {
     pub license: Option<String>,
     /// Its browser artifacts.
     pub jtw: Slot,
+    /// The variants of its files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compressed: Option<Slot>,
     /// Whether the user asked for it, rather than another package.
     pub asked_for: bool,
 }

@@ -11,6 +11,7 @@ pub mod builder;
 mod bytes;
 pub mod cli;
 pub mod cmi;
+pub mod compress;
 pub mod derivation;
 pub mod diagnostic;
 pub mod effects;

@@ -1,5 +1,6 @@
 //! `Plan`: the graph of derivations with their plan keys. Pure: equal input gives equal bytes.
 
+pub mod compressed;
 mod debian;
 pub mod evaluate;
 mod opam;

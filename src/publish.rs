@@ -2,8 +2,9 @@
 //!
 //! Directories below a content hash are staged, flushed and renamed into place; one that is there
 //! is done and never touched. Then the few files that change are replaced one by one, those that
-//! lead to others last, so whoever follows links meets complete directories only. Older universes
-//! stay. Bytes are copied (shared by the file system where it can), never linked: nobody who edits
+//! lead to others last, so whoever follows links meets complete directories only. Compressed variants
+//! of a file go before it is replaced, and the new ones come after it, so that none is older than its
+//! file. Older universes stay. Bytes are copied (shared by the file system where it can), never linked: nobody who edits
 //! a site can damage the store.
 
 use std::os::unix::ffi::OsStrExt;
@@ -13,6 +14,7 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use crate::assemble::{MARKER, UNIVERSE};
+use crate::compress::{self, Coding};
 use crate::store::disk::{self, Sharing};
 use crate::store::tree::{File, Node, RelPath, Tree, TreeHash};
 use crate::store::{Store, StoreError};
@@ -133,7 +135,7 @@ fn on_disk(target: &Path, path: &RelPath) -> PathBuf {
 struct Parts<'a> {
     /// Directories below a hash; those that others lead to come first.
     immutable: Vec<(RelPath, &'a Tree)>,
-    /// All other files; [`UNIVERSE`] is last.
+    /// All other files, each before its compressed variants; [`UNIVERSE`] is last.
     mutable: Vec<(RelPath, File)>,
 }
 
@@ -144,7 +146,10 @@ impl<'a> Parts<'a> {
         parts
             .immutable
             .sort_by_key(|(path, _)| path.names().first().is_some_and(|name| name.as_bytes() == b"u"));
-        let universe = |path: &RelPath| path.names().len() == 1 && path.to_string() == UNIVERSE;
+        let universe = |path: &RelPath| match path.names() {
+            [name] => compress::original(name.as_bytes()).unwrap_or(name.as_bytes()) == UNIVERSE.as_bytes(),
+            _ => false,
+        };
         parts.mutable.sort_by_key(|(path, _)| universe(path));
         Ok(parts)
     }
@@ -245,6 +250,7 @@ impl Publication<'_> {
         if disk::read_if_present(&whole)?.as_deref() == Some(bytes) {
             return Ok(false);
         }
+        remove_variants(&whole, &at)?;
         let draft = self.drafts.join("file");
         let mut file = disk::create_new(&draft)?;
         disk::write_all(&mut file, &draft, bytes)?;
@@ -272,6 +278,21 @@ impl Publication<'_> {
         }
         Ok(at)
     }
+}
+
+/// Removes the variants of a file that is about to be another one: no server may take them for its.
+fn remove_variants(whole: &Path, at: &Path) -> Result<(), StoreError> {
+    let mut has_removed = false;
+    for coding in Coding::ALL {
+        let mut variant = whole.as_os_str().to_owned();
+        variant.push(coding.suffix());
+        let variant = Path::new(&variant);
+        if disk::exists(variant) {
+            disk::remove_file(variant)?;
+            has_removed = true;
+        }
+    }
+    if has_removed { disk::sync_directory(at) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -316,6 +316,48 @@ impl RecipeKind for AssemblyRecipe {
     }
 }
 
+/// `compressed.toml`: how files of a site are compressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompressedRecipe {
+    pub purpose: String,
+    /// Bytes of the smallest file that has variants.
+    pub smallest: u64,
+    /// How much smaller than its file a variant is at least, in per cent.
+    pub saves: u32,
+    /// What is done in next to no time, and what may take its time.
+    pub fast: Levels,
+    pub best: Levels,
+}
+
+/// How hard encoders try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Levels {
+    pub brotli: u32,
+    pub gzip: u32,
+}
+
+impl RecipeKind for CompressedRecipe {
+    const PATH: &'static str = "compressed.toml";
+
+    fn read(table: &mut Table<'_>) -> Option<Self> {
+        let number = |table: &mut Table<'_>, key: &'static str, most: u64| {
+            let number = table.required(key, |value| value.integer(0..=most));
+            number.and_then(|number| u32::try_from(number).ok())
+        };
+        let levels = |value: Value<'_>| {
+            value.table(|table| {
+                let (brotli, gzip) = (number(table, "brotli", 11), number(table, "gzip", 9));
+                Some(Levels { brotli: brotli?, gzip: gzip? })
+            })
+        };
+        let purpose = purpose(table);
+        let smallest = table.required("smallest", values::byte_size);
+        let saves = number(table, "saves", 99);
+        let (fast, best) = (table.required("fast", levels), table.required("best", levels));
+        Some(Self { purpose: purpose?, smallest: smallest?, saves: saves?, fast: fast?, best: best? })
+    }
+}
+
 /// `script.toml`: what nodes of the user's own get unless they say otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScriptRecipe {

@@ -1,12 +1,16 @@
 //! A web server for a site: static files, nothing else.
 //!
 //! It is meant for trying a site out and for small installations. Any static server does the same
-//! job; what this one adds is the right caching, headers that let the page run and nothing more,
-//! and bounds on what a client can hold.
+//! job; what this one adds is the right caching, files in the coding that a client likes best, headers
+//! that let the page run and nothing more, and bounds on what a client can hold.
 
 mod answer;
+mod conditions;
 mod connection;
+mod encoding;
 mod file;
+mod headers;
+mod open;
 mod target;
 
 use std::net::SocketAddr;
@@ -30,12 +34,16 @@ use self::connection::Connections;
 /// How long a stopped server waits for answers that are under way.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Bytes of an answer that a client has to take in each [`Limits::idle`].
+pub const LEAST: usize = 4096;
+
 /// Bounds on what clients can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at a time; further ones are closed at once.
     pub connections: usize,
-    /// A connection on which no byte moves for this long is closed.
+    /// A connection is closed when a request takes longer than this to arrive, when nothing is asked
+    /// for as long, and when less than [`LEAST`] bytes of an answer are taken in as long.
     pub idle: Duration,
     /// No connection lives longer than this: clients connect again without anybody noticing.
     pub lifetime: Duration,

@@ -46,6 +46,8 @@ pub struct Universe {
     pub has_site: bool,
     /// Where the site goes, relative to the universe's directory.
     pub output: RelativePath,
+    /// The compressed variants that files of the site have.
+    pub compress: Compress,
     pub nodes: Vec<Node>,
     /// The universe file, then the included ones: what [`Span::file`] counts.
     pub files: Vec<SourceFile>,
@@ -56,6 +58,24 @@ pub struct Universe {
 impl FromText for Effects {
     fn from_text(text: &str) -> Result<Self, TextError> {
         one_of(text, "effects mode", &Self::ALL)
+    }
+}
+
+/// Which compressed variants the files of a site have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compress {
+    None,
+    /// Those that are made in next to no time.
+    #[default]
+    Fast,
+    /// The smallest, which take their time.
+    Best,
+}
+
+impl FromText for Compress {
+    fn from_text(text: &str) -> Result<Self, TextError> {
+        let words = [("none", Self::None), ("fast", Self::Fast), ("best", Self::Best)];
+        one_of(text, "way to compress a site", &words)
     }
 }
 
@@ -279,8 +299,7 @@ fn read_universe(table: &mut Table<'_>, directory: &Path) -> Parsed {
     let effects = table.optional("effects", Value::text).unwrap_or_default();
     let base = table.optional("base", |value| value.table(|table| Some(read_base(table))));
     let tools = table.optional("tools", |value| value.table(read_tools));
-    let output =
-        table.optional("output", |value| value.table(|table| Some(table.optional("dir", Value::text))));
+    let output = table.optional("output", |value| value.table(|table| Some(read_output(table))));
     let includes = table.optional("include", read_includes).unwrap_or_default();
     let context = node::Context { file: 0, directory, parent: None };
     let nodes = match table.get("node") {
@@ -305,6 +324,7 @@ fn read_universe(table: &mut Table<'_>, directory: &Path) -> Parsed {
         table.problem("empty", "the universe asks for nothing", "", Some(help.into()));
     }
 
+    let output = output.unwrap_or_default();
     let default_base = || BaseChoice {
         recipe: default_base(),
         suite: None,
@@ -321,7 +341,8 @@ fn read_universe(table: &mut Table<'_>, directory: &Path) -> Parsed {
         base: base.unwrap_or_else(default_base),
         tools: tools.unwrap_or_default(),
         has_site: has_site.unwrap_or(true),
-        output: output.flatten().unwrap_or_else(|| RelativePath::new("site").expect("a good path")),
+        output: output.dir.unwrap_or_else(|| RelativePath::new("site").expect("a good path")),
+        compress: output.compress,
         nodes: Vec::new(),
         files: Vec::new(),
         directory: PathBuf::new(),
@@ -355,6 +376,20 @@ fn read_base(table: &mut Table<'_>) -> BaseChoice {
     let expired_release = table.optional("expired-release", Value::text).unwrap_or_default();
     let (recipe, span) = recipe.unwrap_or_else(|| (default_base(), Span::default()));
     BaseChoice { recipe, suite, mirror, expired_release, span }
+}
+
+/// `[output]`.
+#[derive(Default)]
+struct Output {
+    dir: Option<RelativePath>,
+    compress: Compress,
+}
+
+fn read_output(table: &mut Table<'_>) -> Output {
+    Output {
+        dir: table.optional("dir", Value::text),
+        compress: table.optional("compress", Value::text).unwrap_or_default(),
+    }
 }
 
 fn default_base() -> RecipeName {

@@ -127,7 +127,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sandbox", &["request", "outcome", "store"]),
     ("realise", &["source", "request", "outcome", "derivation", "plan", "store"]),
     ("jtw", &["effects", "findlib", "install", "name", "version", "source", "outcome", "plan", "store"]),
-    ("assemble", &["effects", "name", "version", "outcome", "findlib", "jtw", "plan", "store"]),
+    ("compress", &["store", "store::tree"]),
+    ("assemble", &["compress", "effects", "name", "version", "outcome", "findlib", "jtw", "plan", "store"]),
     (
         "switch",
         &[
@@ -162,12 +163,27 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "sandbox",
             "realise",
             "jtw",
+            "compress",
             "assemble",
         ],
     ),
-    ("publish", &["outcome", "store", "jtw", "assemble"]),
-    ("inspect", &["cmi", "source", "outcome", "lock", "store", "solution", "derivation", "plan", "assemble"]),
-    ("serve", &["store", "publish"]),
+    ("publish", &["outcome", "store", "jtw", "assemble", "compress"]),
+    (
+        "inspect",
+        &[
+            "cmi",
+            "source",
+            "outcome",
+            "lock",
+            "store",
+            "solution",
+            "derivation",
+            "plan",
+            "assemble",
+            "compress",
+        ],
+    ),
+    ("serve", &["store", "publish", "compress"]),
     ("doctor", &["request", "outcome", "store", "fetch", "sandbox"]),
     (
         "cli",
@@ -202,6 +218,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "realise",
             "effects",
             "jtw",
+            "compress",
             "assemble",
             "switch",
             "builder",
@@ -216,7 +233,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// are looked for in code without comments, as whole words.
 const ONLY_IN: &[(&str, &[&str])] = &[
     // In serve: words of the Content-Security-Policy.
-    ("unsafe", &["src/sandbox/namespaces.rs", "src/serve/answer.rs"]),
+    ("unsafe", &["src/sandbox/namespaces.rs", "src/serve/headers.rs"]),
     ("nix", &["src/sandbox.rs", "src/sandbox/", "src/store/disk.rs", "src/store/disk/"]),
     ("libc", &["src/sandbox.rs", "src/sandbox/", "src/store/disk.rs", "src/store/disk/"]),
     // Git needs the network and the user's ssh keys, which no sandbox has: the file says what it may do.

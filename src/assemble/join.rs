@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AssembleError, MARKER, Summary, UNIVERSE, path, put};
+use super::{AssembleError, MARKER, Summary, UNIVERSE, path, put, variants};
+use crate::compress::Settings;
 use crate::store::staging::Staging;
 use crate::store::tree::{Node, RelPath, Tree};
 
@@ -36,11 +37,18 @@ pub struct UniverseLine {
 }
 
 /// Joins `parts`: sites that were assembled with [`Parts::is_part`](super::Parts::is_part), in the
-/// order in which they are listed. `page` is put at the root.
+/// order in which they are listed. `page` is put at the root, with its compressed variants; what is
+/// written here is compressed as `compression` says.
 ///
 /// # Errors
 /// When two parts hold different things at one path, or the store fails.
-pub fn join(name: &str, parts: &[&Tree], page: &Tree, staging: &Staging) -> Result<Tree, AssembleError> {
+pub fn join(
+    name: &str,
+    parts: &[&Tree],
+    (page, page_variants): (&Tree, &Tree),
+    compression: Option<&Settings>,
+    staging: &Staging,
+) -> Result<Tree, AssembleError> {
     let mut site = Tree::default();
     for (name, node) in page.entries() {
         if ["compiler", "p", "u", UNIVERSE, MARKER].contains(&name.as_str().unwrap_or_default()) {
@@ -67,6 +75,8 @@ pub fn join(name: &str, parts: &[&Tree], page: &Tree, staging: &Staging) -> Resu
         let text = serde_json::to_vec_pretty(&listed).expect("a list of texts is always JSON");
         put(&mut site, UNIVERSE, &text, staging)?;
     }
+    variants::place(&mut site, &RelPath::default(), page_variants)?;
+    variants::add_own(&mut site, compression, staging)?;
     Ok(site)
 }
 
@@ -110,7 +120,7 @@ mod tests {
         let (one, two) = (part(&staging, "b", "02", "same"), part(&staging, "a", "01", "same"));
         let mut page = Tree::default();
         put(&mut page, "index.html", b"<p>", &staging).unwrap();
-        let site = join("x", &[&one, &two], &page, &staging).unwrap();
+        let site = join("x", &[&one, &two], (&page, &Tree::default()), None, &staging).unwrap();
         let Some(Node::File(file)) = site.get(&path(UNIVERSE).unwrap()) else { panic!("a list") };
         let listed: Universes = serde_json::from_slice(&staging.read(file).unwrap()).unwrap();
         let names: Vec<&str> = listed.universes.iter().map(|one| one.name.as_str()).collect();
@@ -120,7 +130,8 @@ mod tests {
         assert!(site.get(&path("index.html").unwrap()).is_some());
 
         let other = part(&staging, "c", "03", "different");
-        let error = join("x", &[&one, &other], &page, &staging).unwrap_err().to_string();
+        let error =
+            join("x", &[&one, &other], (&page, &Tree::default()), None, &staging).unwrap_err().to_string();
         assert_eq!(error, "`p/fmt/1/aa/lib/fmt/META` occurs twice, as a file and as a file");
     }
 }

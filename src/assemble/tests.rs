@@ -46,7 +46,14 @@ fn tools(fixture: &Fixture) -> Tree {
 }
 
 pub(super) fn member<'a>(name: &'a str, layer: &'a Tree, is_target: bool) -> Member<'a> {
-    Member { name, version: "1", description: "for tests", homepage: None, license: None, layer, is_target }
+    let (description, variants) = ("for tests", empty());
+    Member { name, version: "1", description, homepage: None, license: None, layer, variants, is_target }
+}
+
+/// A tree that holds nothing.
+fn empty() -> &'static Tree {
+    static EMPTY: std::sync::LazyLock<Tree> = std::sync::LazyLock::new(Tree::default);
+    &EMPTY
 }
 
 pub(super) fn assembled(fixture: &Fixture, members: &[Member<'_>]) -> Result<Site, AssembleError> {
@@ -65,8 +72,11 @@ pub(super) fn assembled_with(
         compiler_version: "5.4.1",
         effects,
         tools,
+        tools_variants: empty(),
         members,
         page: &page,
+        page_variants: empty(),
+        compression: None,
         is_part: false,
     };
     assemble(&parts, &fixture.staging)
@@ -100,6 +110,47 @@ fn site_is_the_same_to_the_byte_whatever_the_order() {
         assert_eq!(text("findlib_index"), text("findlib_index.json"));
     }
     assert!(fixture.staging.publish(&site.tree).is_ok());
+}
+
+#[test]
+fn variants_lie_beside_their_files_and_change_no_address() {
+    let fixture = Fixture::new();
+    let fmt = layer(&fixture, "fmt", library("fmt", &[], &[], &[]));
+    let plain = assembled(&fixture, &[member("fmt", &fmt, true)]).unwrap();
+    let (tools, page) = (tools(&fixture), fixture.tree(&[("index.html", "<!doctype html>")]));
+    // Also of files that are not published, or not there.
+    let variants = fixture.tree(&[
+        ("lib/fmt/a.cma.js.br", "code"),
+        ("lib/fmt/gone.cma.js.br", "of nothing"),
+        ("jtw.json.br", "not published"),
+    ]);
+    let tools_variants = fixture.tree(&[("worker.js.gz", "worker"), ("jtw.json.gz", "not published")]);
+    let page_variants = fixture.tree(&[("index.html.br", "page")]);
+    let parts = Parts {
+        name: "demo",
+        compiler_version: "5.4.1",
+        effects: Effects::Disabled,
+        tools: &tools,
+        tools_variants: &tools_variants,
+        members: &[Member { variants: &variants, ..member("fmt", &fmt, true) }],
+        page: &page,
+        page_variants: &page_variants,
+        compression: Some(compress::Settings { brotli: 5, gzip: 5, smallest: 1, saves: 10 }),
+        is_part: false,
+    };
+    let site = assemble(&parts, &fixture.staging).unwrap();
+    assert_eq!((&site.universe, &site.summary), (&plain.universe, &plain.summary));
+    let (before, after) = (Fixture::listing(&plain.tree), Fixture::listing(&site.tree));
+    let added: Vec<&String> = after.iter().filter(|path| !before.contains(path)).collect();
+    let mut rest = site.tree.clone();
+    added.iter().for_each(|path| drop(rest.remove(&RelPath::parse(path).unwrap())));
+    assert_eq!(rest, plain.tree);
+    let hash = |text: &str| {
+        let hashed = |part: &str| if part.len() == HASH_DIGITS { "HASH".to_owned() } else { part.to_owned() };
+        text.split('/').map(hashed).collect::<Vec<_>>().join("/")
+    };
+    let added: Vec<String> = added.into_iter().map(|path| hash(path)).collect();
+    insta::assert_snapshot!(added.join("\n"));
 }
 
 #[test]
@@ -179,14 +230,17 @@ fn universes_without_libraries_have_places_of_their_own_on_one_site() {
             compiler_version: "5.4.1",
             effects: Effects::Disabled,
             tools: &tools,
+            tools_variants: empty(),
             members: &[],
-            page: &Tree::default(),
+            page: empty(),
+            page_variants: empty(),
+            compression: None,
             is_part: true,
         };
         assemble(&parts, &fixture.staging).unwrap().tree
     };
-    let joined =
-        join::join("both", &[&part("conf-gmp.1"), &part("conf-m4.1")], &Tree::default(), &fixture.staging);
+    let parts = [&part("conf-gmp.1"), &part("conf-m4.1")];
+    let joined = join::join("both", &parts, (empty(), empty()), None, &fixture.staging);
     let listed: join::Universes = serde_json::from_str(&fixture.text(&joined.unwrap(), UNIVERSE)).unwrap();
     assert_eq!(listed.universes.len(), 2);
 }
@@ -211,8 +265,11 @@ fn parts_that_do_not_fit_are_refused() {
         compiler_version: "5.4.1",
         effects: Effects::Cps,
         tools: &tools,
+        tools_variants: empty(),
         members: &[member("one", &one, false)],
-        page: &Tree::default(),
+        page: empty(),
+        page_variants: empty(),
+        compression: None,
         is_part: false,
     };
     let refused = |parts: &Parts<'_>| assemble(parts, &fixture.staging).unwrap_err().to_string();

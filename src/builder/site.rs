@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::packages::jtw_failure;
 use super::{LocalBuilder, publish, taken};
 use crate::assemble::{AssembleError, Member, Parts, assemble};
-use crate::derivation::{Assembly, Jtw, OUT};
+use crate::compress::{self, CompressError};
+use crate::derivation::{Assembly, Compressed, Compression, Jtw, OUT, Slot};
 use crate::jtw;
 use crate::outcome::Failure;
 use crate::realise::{Job, machine_trouble};
@@ -37,6 +38,20 @@ pub(super) fn jtw_request(job: &Job<'_>, spec: &Jtw, analysis: &jtw::Analysis) -
         env: spec.env.clone(),
         limits: spec.limits,
     })
+}
+
+fn compression(spec: &Compression) -> compress::Settings {
+    // The revision is for the key alone.
+    let Compression { brotli, gzip, smallest, saves, revision: _ } = *spec;
+    compress::Settings { brotli, gzip, smallest, saves }
+}
+
+fn compress_failure(error: &CompressError) -> Failure {
+    match error {
+        CompressError::Store(error) => machine_trouble(error),
+        CompressError::Cancelled => Failure::Cancelled,
+        error => Failure::BadInput { what: "a file to compress".into(), reason: error.to_string() },
+    }
 }
 
 impl LocalBuilder<'_> {
@@ -74,6 +89,20 @@ impl LocalBuilder<'_> {
         analysis.map_err(|error| jtw_failure(&spec.package, &error))
     }
 
+    pub(super) fn compressed(&self, job: &Job<'_>, spec: &Compressed) -> Result<TreeHash, Failure> {
+        let files = self.tree(&job.trees[spec.files])?;
+        let staging = self.stage()?;
+        // The assembly writes these anew, or not at all.
+        let except = [jtw::RECORD, jtw::DYNAMIC_CMIS];
+        let settings = compression(&spec.compression);
+        let variants = compress::variants(&files, &except, &settings, &staging, job.stop.flag());
+        publish(&staging, &variants.map_err(|error| compress_failure(&error))?)
+    }
+
+    fn variants(&self, job: &Job<'_>, slot: Option<Slot>) -> Result<Arc<Tree>, Failure> {
+        slot.map_or_else(|| Ok(Arc::default()), |slot| self.tree(&job.trees[slot]))
+    }
+
     pub(super) fn assembly(&self, job: &Job<'_>, spec: &Assembly) -> Result<TreeHash, Failure> {
         let tools = self.tree(&job.trees[spec.tools])?;
         let page = match spec.page {
@@ -82,17 +111,22 @@ impl LocalBuilder<'_> {
         };
         let layers = spec.packages.iter().map(|package| self.tree(&job.trees[package.jtw]));
         let layers = layers.collect::<Result<Vec<_>, _>>()?;
+        let variants = spec.packages.iter().map(|package| self.variants(job, package.compressed));
+        let variants = variants.collect::<Result<Vec<_>, _>>()?;
+        let tools_variants = self.variants(job, spec.compressed_tools)?;
+        let page_variants = self.variants(job, spec.compressed_page)?;
         let members: Vec<Member<'_>> = spec
             .packages
             .iter()
-            .zip(&layers)
-            .map(|(package, layer)| Member {
+            .zip(layers.iter().zip(&variants))
+            .map(|(package, (layer, variants))| Member {
                 name: &package.name,
                 version: &package.version,
                 description: &package.description,
                 homepage: package.homepage.as_deref(),
                 license: package.license.as_deref(),
                 layer,
+                variants,
                 is_target: package.asked_for,
             })
             .collect();
@@ -101,13 +135,17 @@ impl LocalBuilder<'_> {
             compiler_version: &spec.compiler,
             effects: spec.effects,
             tools: &tools,
+            tools_variants: &tools_variants,
             members: &members,
             page: &page,
+            page_variants: &page_variants,
+            compression: spec.compression.as_ref().map(compression),
             is_part: spec.is_part,
         };
         let staging = self.stage()?;
         let site = assemble(&parts, &staging).map_err(|error| match error {
             AssembleError::Store(error) => machine_trouble(&error),
+            AssembleError::Compress(error) => compress_failure(&error),
             error => Failure::BadInput { what: "the site".into(), reason: error.to_string() },
         })?;
         publish(&staging, &site.tree)

@@ -20,7 +20,7 @@ impl LocalBuilder<'_> {
         let action = self.begin(job)?;
         self.with_sound_inputs(job.trees, || {
             Ok(match &action {
-                Action::Fetch(_) | Action::Git(_) | Action::Assembly(_) => None,
+                Action::Fetch(_) | Action::Git(_) | Action::Compressed(_) | Action::Assembly(_) => None,
                 Action::Base(base) if base.setup.is_empty() => None,
                 Action::Base(base) => set_up(base, self.unpacked(job, base)?),
                 Action::Script(script) => Some(bound(&script.request, job.trees)),

@@ -51,7 +51,7 @@ impl RunView {
     /// The run of an action. Nodes that are fetched or composed have none.
     pub fn of_action(action: &Action) -> Option<Self> {
         match action {
-            Action::Fetch(_) | Action::Git(_) | Action::Assembly(_) => None,
+            Action::Fetch(_) | Action::Git(_) | Action::Compressed(_) | Action::Assembly(_) => None,
             Action::Script(script) => Some(Self::of_request(&script.request)),
             Action::Build(build) => Some(Self::of_request(&build.request)),
             Action::Tools(tools) => Some(Self::of_request(&tools.request)),

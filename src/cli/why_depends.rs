@@ -111,7 +111,8 @@ fn as_nodes(plan: &Plan, solution: &Solution, named: Named, word: &str) -> Resul
     let is_it = |node: &NodeId| {
         let derivation = plan.derivation(*node);
         let name = derivation.name.split('@').next().unwrap_or_default();
-        !matches!(derivation.kind, Kind::Source | Kind::Jtw) && names.iter().any(|known| known == name)
+        !matches!(derivation.kind, Kind::Source | Kind::Jtw | Kind::Compressed)
+            && names.iter().any(|known| known == name)
     };
     let nodes: Vec<usize> = plan.ids().filter(is_it).map(NodeId::index).collect();
     if nodes.is_empty() {

@@ -30,6 +30,10 @@ pub enum Relation {
     PackageLayer,
     /// What a site shows.
     BrowserLayer,
+    /// Files of which there are compressed variants.
+    Files,
+    /// The compressed variants of files.
+    Variants,
     /// An input of a node of the user's.
     Input,
 }
@@ -72,6 +76,8 @@ impl Relation {
             Self::Tools => "the worker and the standard library".to_owned(),
             Self::PackageLayer => "the package that it is made from".to_owned(),
             Self::BrowserLayer => "what it shows of a package".to_owned(),
+            Self::Files => "what it compresses".to_owned(),
+            Self::Variants => "compressed variants of its files".to_owned(),
             Self::Input => "an input".to_owned(),
         }
     }
@@ -120,6 +126,8 @@ impl Graph {
         let relation =
             |user: NodeId, needed: NodeId| match (plan.derivation(user).kind, plan.derivation(needed).kind) {
                 (_, Kind::Source) => Relation::Source,
+                (Kind::Compressed, _) => Relation::Files,
+                (_, Kind::Compressed) => Relation::Variants,
                 (_, Kind::JtwTools) => Relation::Tools,
                 (Kind::Jtw, _) if of(user) == of(needed) && !of(user).is_empty() => Relation::PackageLayer,
                 (Kind::Assembly, _) => Relation::BrowserLayer,

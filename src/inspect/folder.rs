@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::compress;
 use crate::store::tree::{BlobHash, File, Name, Node, RelPath, Tree};
 use crate::store::{StoreError, disk, staging};
 
@@ -34,6 +35,23 @@ impl Folder {
         }
         let inserted = self.tree.insert(at, Node::Directory(part.into()));
         inserted.map_err(|source| StoreError::Tree { path: at.to_string(), source })?;
+        Ok(bytes)
+    }
+
+    /// The same for a part of a site: compressed variants of files that are there say nothing new, and
+    /// are passed over.
+    pub fn add_published(&mut self, path: &Path, at: &RelPath) -> Result<u64, StoreError> {
+        let mut bytes = self.add(path, at)?;
+        let part = self.tree.directory(at).cloned().unwrap_or_default();
+        for (below, file) in part.files() {
+            let name = below.file_name().map(Name::as_bytes).unwrap_or_default();
+            let original = compress::original(name).and_then(|name| Name::new(name).ok());
+            let original = original.map(|name| below.parent().unwrap_or_default().join(name));
+            if original.is_some_and(|original| part.get(&original).is_some()) {
+                self.tree.remove(&at.extend(&below));
+                bytes -= file.size;
+            }
+        }
         Ok(bytes)
     }
 

@@ -94,8 +94,9 @@ pub fn compare(
             (Some(Fact { tree: one, .. }), Some(Fact { tree: other, .. }))
                 if store.has_tree(&one) && store.has_tree(&other) =>
             {
-                // What is in a site is at paths that depend on content, and in the other nodes' outputs.
-                if new.kind == Kind::Assembly {
+                // What is in a site is at paths that depend on content, and in the other nodes' outputs;
+                // and compressed variants say nothing that their files do not.
+                if matches!(new.kind, Kind::Assembly | Kind::Compressed) {
                     continue;
                 }
                 let (one, other) = (store.tree(&one)?, store.tree(&other)?);

@@ -13,6 +13,7 @@ use thiserror::Error;
 use super::folder::{Folder, on_disk};
 use super::pins::PackageSide;
 use crate::assemble::{Summary, UNIVERSE};
+use crate::compress;
 use crate::store::tree::{Node, RelPath};
 use crate::store::{StoreError, disk};
 
@@ -70,7 +71,8 @@ impl Site {
             let name = entry.file_name();
             let is_plain = entry.file_type().is_ok_and(|kind| kind.is_file());
             // Locks and markers; and what is told by the rest.
-            if is_plain && !name.as_bytes().starts_with(b".") && name != UNIVERSE {
+            let is_variant = compress::original(name.as_bytes()).is_some();
+            if is_plain && !is_variant && !name.as_bytes().starts_with(b".") && name != UNIVERSE {
                 site.folder.add(&entry.path(), &RelPath::default())?;
             }
         }
@@ -88,7 +90,7 @@ impl Site {
         if !self.workers.contains_key(&compiler.version) {
             let place = checked(&["compiler", &compiler.version, &compiler.content_hash])?;
             let at = checked(&["compiler", &compiler.version])?;
-            self.folder.add(&on_disk(directory, &place), &at)?;
+            self.folder.add_published(&on_disk(directory, &place), &at)?;
             let worker = at.extend(&checked(&["worker.js"])?);
             let bytes = match self.folder.tree.get(&worker) {
                 Some(Node::File(file)) => file.size,
@@ -110,7 +112,7 @@ impl Site {
             }
             let place = checked(&["p", &package.name, &package.version, &package.content_hash])?;
             let at = checked(&["packages", &name])?;
-            let bytes = self.folder.add(&on_disk(directory, &place), &at)?;
+            let bytes = self.folder.add_published(&on_disk(directory, &place), &at)?;
             let package = PackageSide {
                 version: package.version.clone(),
                 content_hash: Some(package.content_hash.clone()),

@@ -15,8 +15,16 @@ use crate::plan::Plan;
 use crate::store::tree::TreeHash;
 
 const MAGIC: &[u8; WORD] = b"jtwbuild table 1";
-const KINDS: [Kind; 7] =
-    [Kind::Source, Kind::Base, Kind::Build, Kind::JtwTools, Kind::Jtw, Kind::Assembly, Kind::Node];
+const KINDS: [Kind; 8] = [
+    Kind::Source,
+    Kind::Base,
+    Kind::Build,
+    Kind::JtwTools,
+    Kind::Jtw,
+    Kind::Assembly,
+    Kind::Node,
+    Kind::Compressed,
+];
 
 /// Set in an input that is a given tree.
 const GIVEN: u32 = 1 << 31;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Goal;
+use super::compressed::{self, Compressing};
 use super::debian::Debian;
 use super::evaluate::{PlanError, PlannedBase, Planner, bound};
 use super::opam::Opam;
@@ -35,6 +36,10 @@ pub(super) fn plan(planner: &mut Planner<'_>) -> Result<(), PlanError> {
     }
     let tools = plan_tools(planner)?;
     let mut sites = Sites::new(planner, tools, &layers)?;
+    if let Some(page) = planner.evaluation.page {
+        // Of a site of several parts it is needed when they are joined.
+        sites.compressing.plan(planner, compressed::PAGE, Input::Tree(page));
+    }
     let mut assemblies = Vec::with_capacity(solution.targets.len());
     for target in &solution.targets {
         assemblies.push(sites.plan_assembly(planner, target)?);
@@ -110,6 +115,7 @@ struct Sites<'l> {
     extra: Vec<(RecipeName, NodeId)>,
     prefix: String,
     recipe: Loaded<JtwRecipe>,
+    compressing: Compressing,
     tools: NodeId,
     layers: &'l HashMap<PackageId, NodeId>,
     /// Browser layers that are planned: several targets may offer one build.
@@ -129,7 +135,8 @@ impl<'l> Sites<'l> {
         let recipe = JtwRecipe::load(recipes)?;
         let extra = recipe.recipe.extra.iter().map(|name| Ok((name.clone(), planner.base(name)?.node)));
         let extra = extra.collect::<Result<_, PlanError>>()?;
-        Ok(Self { base, extra, prefix, recipe, tools, layers, jtw: HashMap::new() })
+        let compressing = Compressing::new(planner)?;
+        Ok(Self { base, extra, prefix, recipe, compressing, tools, layers, jtw: HashMap::new() })
     }
 
     fn plan_assembly(&mut self, planner: &mut Planner<'_>, target: &Target) -> Result<NodeId, PlanError> {
@@ -139,6 +146,7 @@ impl<'l> Sites<'l> {
         for id in solution.offered(target) {
             let Some(node) = self.plan_jtw(planner, id)? else { continue };
             let package = &solution.packages[id];
+            let compressed = self.compressing.plan(planner, &package.full_name(), Input::Node(node));
             members.push(AssemblyPackage {
                 name: package.name().to_string(),
                 version: package.version().to_string(),
@@ -146,12 +154,16 @@ impl<'l> Sites<'l> {
                 homepage: package.homepage().map(str::to_owned),
                 license: package.license().map(str::to_owned),
                 jtw: slots.bind(Input::Node(node)),
+                compressed: compressed.map(|input| slots.bind(input)),
                 asked_for: target.roots.contains(&id),
             });
         }
         // A part of a site has no page of its own.
         let page = planner.evaluation.page.filter(|_| target.name.is_none());
+        let compressed_page =
+            page.and_then(|page| self.compressing.plan(planner, compressed::PAGE, Input::Tree(page)));
         let page = page.map(|page| slots.bind(Input::Tree(page)));
+        let compressed_tools = self.compressing.plan(planner, compressed::TOOLS, Input::Node(self.tools));
         let name = target.name.as_deref().unwrap_or(universe.name.as_str());
         let action = Action::Assembly(derivation::Assembly {
             universe: name.to_owned(),
@@ -161,6 +173,9 @@ impl<'l> Sites<'l> {
             packages: members,
             page,
             is_part: target.name.is_some(),
+            compression: self.compressing.0,
+            compressed_tools: compressed_tools.map(|input| slots.bind(input)),
+            compressed_page: compressed_page.map(|input| slots.bind(input)),
             revision: ASSEMBLY_REVISION,
         });
         Ok(planner.plan.add(Derivation::new(Kind::Assembly, name.into(), &action, slots.0)))

@@ -104,6 +104,71 @@ fn a_published_file_that_was_lost_is_put_back() {
     assert_eq!(shown(&fixture), site);
 }
 
+/// A page of this text with variants that say which page they are of, as far as `variants` names them.
+fn page_with(fixture: &Fixture, page: &str, variants: &[&str]) -> Tree {
+    let mut files = vec![("index.html".to_owned(), page.to_owned()), (UNIVERSE.to_owned(), page.to_owned())];
+    for variant in variants {
+        files.push((format!("index.html{variant}"), format!("{page}{variant}")));
+        files.push((format!("{UNIVERSE}{variant}"), format!("{page}{variant}")));
+    }
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let tree = fixture.tree(&files);
+    fixture.staging.publish(&tree).unwrap();
+    tree
+}
+
+#[test]
+fn variants_are_published_and_none_outlives_its_file() {
+    let fixture = Fixture::new();
+    let both = page_with(&fixture, "one", &[".br", ".gz"]);
+    assert_eq!(published(&fixture, &both).replaced, 6);
+    assert_eq!(shown(&fixture), both);
+    assert_eq!(published(&fixture, &both), Published::default());
+    // The next page is too small for one of them, or the universe wants none any more.
+    let fewer = page_with(&fixture, "two", &[".gz"]);
+    published(&fixture, &fewer);
+    assert_eq!(shown(&fixture), fewer);
+    let none = page_with(&fixture, "three", &[]);
+    published(&fixture, &none);
+    assert_eq!(shown(&fixture), none);
+    // Variants of a file that stays are right, and stay.
+    published(&fixture, &page_with(&fixture, "three", &[".br"]));
+    published(&fixture, &none);
+    assert_eq!(shown(&fixture), page_with(&fixture, "three", &[".br"]));
+}
+
+#[test]
+fn a_hashed_directory_that_is_there_gets_no_variants_later() {
+    let fixture = Fixture::new();
+    let plain = site(&fixture, "page", "u1");
+    published(&fixture, &plain);
+    let mut with = plain.clone();
+    let at = RelPath::parse(format!("compiler/5.4.1/{HASH}/worker.js.br")).unwrap();
+    with.insert(&at, Node::File(fixture.add("brotli"))).unwrap();
+    fixture.staging.publish(&with).unwrap();
+    assert_eq!(published(&fixture, &with).kept, 3);
+    assert_eq!(shown(&fixture), plain, "what is below a hash never changes");
+}
+
+#[test]
+fn files_come_before_their_variants_and_the_list_of_packages_comes_last() {
+    let fixture = Fixture::new();
+    let tree = page_with(&fixture, "one", &[".br", ".gz"]);
+    let parts = Parts::of(&tree).unwrap();
+    let order: Vec<String> = parts.mutable.iter().map(|(path, _)| path.to_string()).collect();
+    assert_eq!(
+        order,
+        [
+            "index.html",
+            "index.html.br",
+            "index.html.gz",
+            "universe.json",
+            "universe.json.br",
+            "universe.json.gz"
+        ]
+    );
+}
+
 #[test]
 fn directories_of_other_people_are_left_alone() {
     let fixture = Fixture::new();

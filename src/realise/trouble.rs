@@ -85,7 +85,7 @@ impl Troubles {
 fn fetches(kind: Kind) -> bool {
     match kind {
         Kind::Source | Kind::Base => true,
-        Kind::Build | Kind::JtwTools | Kind::Jtw | Kind::Assembly | Kind::Node => false,
+        Kind::Build | Kind::JtwTools | Kind::Jtw | Kind::Assembly | Kind::Node | Kind::Compressed => false,
     }
 }
 

@@ -32,6 +32,7 @@ fn every_kind_of_recipe_of_this_repository_is_good() {
     let tools = load::<JtwToolsRecipe>();
     let by_packages = JtwToolsRecipe::load_opam(&recipes).unwrap_or_else(|error| panic!("{error}")).recipe;
     let assembly = load::<AssemblyRecipe>();
+    load::<CompressedRecipe>();
     let script = load::<ScriptRecipe>();
 
     let bases = BaseRecipe::names(&recipes);
@@ -61,6 +62,7 @@ fn every_toml_file_of_this_repository_belongs_to_a_kind() {
         "jtw-tools-opam",
         "jtw",
         "assembly",
+        "compressed",
         "script",
         "opam",
         "debian",

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::Limits;
+use super::{LEAST, Limits};
 
 /// A listener that keeps to [`Limits`].
 pub(super) struct Connections {
@@ -70,9 +70,21 @@ impl Drop for Place {
     }
 }
 
-/// A TCP stream that fails when nothing moves, or when its time is up.
+/// What the time of a connection is given for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing has come since the last answer.
+    Waiting,
+    /// A request has begun to come: all of it has to be there in time, however it is cut into pieces.
+    Asking,
+    /// An answer is sent, of which this many bytes were taken since the time began.
+    Answering(usize),
+}
+
+/// A TCP stream that fails when nothing gets on, or when its time is up.
 pub(super) struct Connection {
     stream: TcpStream,
+    phase: Phase,
     idle: Pin<Box<Sleep>>,
     idle_for: Duration,
     end: Pin<Box<Sleep>>,
@@ -83,6 +95,7 @@ impl Connection {
     fn new(stream: TcpStream, place: Place, limits: Limits) -> Self {
         Self {
             stream,
+            phase: Phase::Waiting,
             idle: Box::pin(sleep(limits.idle)),
             idle_for: limits.idle,
             end: Box::pin(sleep(limits.lifetime)),
@@ -90,22 +103,31 @@ impl Connection {
         }
     }
 
-    /// Passes on what happened on the stream. Bytes start the idle time anew; while nothing
-    /// happens, the clocks decide.
-    fn watched<T>(
-        &mut self,
-        happened: Poll<io::Result<T>>,
-        context: &mut Context<'_>,
-    ) -> Poll<io::Result<T>> {
-        if happened.is_ready() {
-            let until = Instant::now() + self.idle_for;
-            self.idle.as_mut().reset(until);
-            return happened;
+    /// A new phase, with a time of its own.
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        let until = Instant::now() + self.idle_for;
+        self.idle.as_mut().reset(until);
+    }
+
+    fn has_read(&mut self, count: usize) {
+        if count > 0 && self.phase != Phase::Asking {
+            self.enter(Phase::Asking);
         }
-        if self.idle.as_mut().poll(context).is_ready() || self.end.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+    }
+
+    fn has_written(&mut self, count: usize) {
+        match self.phase {
+            Phase::Answering(before) if before + count < LEAST => {
+                self.phase = Phase::Answering(before + count);
+            }
+            _ => self.enter(Phase::Answering(0)),
         }
-        Poll::Pending
+    }
+
+    /// While nothing happens, the clocks decide.
+    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
+        self.idle.as_mut().poll(context).is_ready() || self.end.as_mut().poll(context).is_ready()
     }
 }
 
@@ -115,8 +137,16 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let happened = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.watched(happened, context)
+        match &happened {
+            Poll::Ready(_) => self.has_read(buffer.filled().len() - before),
+            Poll::Pending if self.is_over(context) => {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            Poll::Pending => {}
+        }
+        happened
     }
 }
 
@@ -127,7 +157,14 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let happened = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.watched(happened, context)
+        match &happened {
+            Poll::Ready(Ok(count)) => self.has_written(*count),
+            Poll::Pending if self.is_over(context) => {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            _ => {}
+        }
+        happened
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -60,6 +60,7 @@ impl Target {
             b"ico" => "image/x-icon",
             b"woff2" => "font/woff2",
             b"wasm" => "application/wasm",
+            b"gz" => "application/gzip",
             b"txt" | b"md" => "text/plain; charset=utf-8",
             _ => "application/octet-stream",
         }

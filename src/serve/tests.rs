@@ -1,5 +1,7 @@
 //! A real server on the loopback address.
 
+mod variants;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -131,7 +133,9 @@ fn directories_are_asked_for_with_a_slash() {
     let site = site(Limits::default());
     assert_eq!(site.get("/sub/").body, b"sub page");
     let answer = site.get("/sub");
-    assert_eq!((answer.status, answer.header("location")), (301, "/sub/"));
+    // Relative, so that it is right behind a proxy, too.
+    assert_eq!((answer.status, answer.header("location")), (301, "./sub/"));
+    assert_eq!(site.get("/sub?a=b").header("location"), "./sub/?a=b");
 }
 
 #[test]
@@ -149,6 +153,13 @@ fn hashed_paths_are_kept_for_ever_and_others_are_asked_about() {
     assert_eq!(again.header("etag"), first.header("etag"));
     fs::write(site.server.root().join("universe.json"), "{\"new\":1}").unwrap();
     assert_eq!(ask(first.header("etag")).body, b"{\"new\":1}");
+    // As long as before, and of the same time: the content tells.
+    let path = site.server.root().join("universe.json");
+    let before = site.get("/universe.json");
+    let time = fs::metadata(&path).unwrap().modified().unwrap();
+    fs::write(&path, "{\"new\":2}").unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    assert_ne!(site.get("/universe.json").header("etag"), before.header("etag"));
 }
 
 #[test]
@@ -172,9 +183,9 @@ fn parts_of_files_are_served() {
 #[test]
 fn other_methods_are_refused() {
     let site = site(Limits::default());
-    for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PROPFIND"] {
+    for method in ["POST", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND"] {
         let answer = site.ask(method, "/", "content-length: 0\r\n");
-        assert_eq!((answer.status, answer.header("allow")), (405, "GET, HEAD"), "{method}");
+        assert_eq!((answer.status, answer.header("allow")), (405, "GET, HEAD, OPTIONS"), "{method}");
     }
     let head = site.ask("HEAD", "/nothing", "");
     assert_eq!((head.status, head.body.len()), (404, 0));
@@ -211,6 +222,59 @@ fn no_connection_lives_for_ever() {
         alive = stream.write_all(b"G").is_ok();
     }
     assert!(!alive);
+}
+
+#[test]
+fn pages_of_other_origins_may_ask_for_parts_and_read_what_they_need() {
+    let site = site(Limits::default());
+    let asked = "origin: https://example.org\r\naccess-control-request-method: GET\r\n\
+                 access-control-request-headers: range, if-none-match\r\n";
+    for path in ["/universe.json", "/nothing", "*"] {
+        let answer = site.ask("OPTIONS", path, asked);
+        assert_eq!((answer.status, answer.body.len()), (204, 0), "{path}");
+        assert_eq!(answer.header("access-control-allow-origin"), "*");
+        assert_eq!(answer.header("access-control-allow-methods"), "GET, HEAD, OPTIONS");
+        assert_eq!(answer.header("access-control-allow-headers"), "*");
+        assert_eq!(answer.header("access-control-max-age"), "86400");
+    }
+    let file = site.ask("GET", "/universe.json", "origin: https://example.org\r\n");
+    assert_eq!(file.header("access-control-allow-origin"), "*");
+    let exposed = file.header("access-control-expose-headers");
+    assert!(exposed.contains("ETag") && exposed.contains("Content-Range"), "{exposed}");
+    assert_eq!(file.header("cross-origin-resource-policy"), "cross-origin");
+    assert_eq!(file.header("cross-origin-opener-policy"), "", "that is for pages");
+    assert_eq!(site.get("/").header("cross-origin-opener-policy"), "same-origin");
+}
+
+#[test]
+fn requests_that_come_together_are_answered_in_turn() {
+    let site = site(Limits::default());
+    let mut request = String::new();
+    for path in ["/universe.json", "/nothing", "/sub/"] {
+        request += &format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    }
+    request += "HEAD / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let answer = String::from_utf8(site.raw(&request)).unwrap();
+    let statuses: Vec<&str> = answer.split("HTTP/1.1 ").skip(1).map(|one| &one[..3]).collect();
+    assert_eq!(statuses, ["200", "404", "200", "200"]);
+    assert!(answer.find("{}").unwrap() < answer.find("sub page").unwrap());
+}
+
+#[test]
+fn an_answer_under_way_is_finished_when_the_server_stops() {
+    let site = site(Limits::default());
+    let large = site.server.root().join("large.bin");
+    fs::File::create(&large).unwrap().set_len(64 << 20).unwrap();
+    let mut stream = TcpStream::connect(site.server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(b"GET /large.bin HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    stream.read_exact(&mut [0; 100]).unwrap();
+    let stopping = std::thread::spawn(move || site.server.stop());
+    std::thread::sleep(Duration::from_millis(200));
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    assert!(rest.len() > 64 << 20, "{} bytes", rest.len());
+    stopping.join().unwrap();
 }
 
 #[test]

@@ -66,6 +66,7 @@ impl Universe {
             tools: self.tools.clone(),
             has_site: true,
             output: self.output.clone(),
+            compress: self.compress,
             nodes: Vec::new(),
             files: self.files.clone(),
             directory: self.directory.clone(),

@@ -41,6 +41,16 @@ fn problems(text: &str) -> String {
 }
 
 #[test]
+fn a_site_is_compressed_as_the_universe_says() {
+    let compress = |text: &str| parse(&format!("name = \"x\"\nnode = []\n[output]\n{text}")).compress;
+    assert_eq!(compress(""), Compress::Fast);
+    assert_eq!(compress("compress = \"fast\""), Compress::Fast);
+    assert_eq!(compress("compress = \"best\""), Compress::Best);
+    assert_eq!(compress("compress = \"none\""), Compress::None);
+    assert_snapshot!(problems("name = \"x\"\nnode = []\n[output]\ncompress = \"zip\""));
+}
+
+#[test]
 fn everything_that_a_universe_can_say_is_read() {
     let universe = parse(
         r#"
@@ -57,6 +67,7 @@ fn everything_that_a_universe_can_say_is_read() {
         path = "../my-worker"
         [output]
         dir = "public/site"
+        compress = "best"
         "#,
     );
     assert_eq!(universe.name.as_str(), "demo");

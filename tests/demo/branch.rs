@@ -7,9 +7,11 @@ use super::support::git::Repo;
 use super::support::{Ended, TestUniverse};
 use super::{REPOSITORY, assert_nothing_ran, demo, set, token, with};
 
-/// The nodes that a push can reach: what fetches the worker, what builds it, and what publishes it.
+/// The nodes that a push can reach: what fetches the worker, what builds it, what compresses it, and
+/// what publishes it.
 const SOURCE: &str = "source/jtw-tools";
 const TOOLS: &str = "jtw-tools/ocaml.5.4.1";
+const COMPRESSED: &str = "compressed/jtw-tools";
 const ASSEMBLY: &str = "assembly/demo";
 
 /// The demo universe, whose worker is below `worker` in a repository of its own.
@@ -46,26 +48,26 @@ fn a_push_to_the_branch_of_the_worker_runs_what_it_changes_and_nothing_else() {
     let Some((universe, repo)) = follow() else { return };
     let realise = || universe.run("realise universe.toml --json -o site").success();
     // The same worker as the built-in one, from elsewhere.
-    assert_ran(&realise(), &[SOURCE], &[TOOLS, ASSEMBLY]);
+    assert_ran(&realise(), &[SOURCE], &[TOOLS, COMPRESSED, ASSEMBLY]);
     assert_nothing_ran(&realise());
 
     repo.commit_file("README.md", "A worker, beside which this file is.\n");
-    assert_ran(&realise(), &[SOURCE], &[TOOLS, ASSEMBLY]);
+    assert_ran(&realise(), &[SOURCE], &[TOOLS, COMPRESSED, ASSEMBLY]);
 
     let token = token();
     repo.commit_file("worker/README.md", &token);
-    assert_ran(&realise(), &[SOURCE, TOOLS], &[ASSEMBLY]);
+    assert_ran(&realise(), &[SOURCE, TOOLS], &[COMPRESSED, ASSEMBLY]);
 
     let path = repo.path.join("worker/worker.ml");
     let worker = std::fs::read_to_string(path).unwrap();
     repo.commit_file("worker/worker.ml", &format!("{worker}(* {token} *)\n"));
-    assert_ran(&realise(), &[SOURCE, TOOLS], &[ASSEMBLY]);
+    assert_ran(&realise(), &[SOURCE, TOOLS], &[COMPRESSED, ASSEMBLY]);
 
     let known = "messages must be JSON texts, not objects";
     assert!(worker.contains(known));
     repo.commit_file("worker/worker.ml", &worker.replace(known, &token));
     let changed = realise();
-    assert_ran(&changed, &[SOURCE, TOOLS, ASSEMBLY], &[]);
+    assert_ran(&changed, &[SOURCE, TOOLS, COMPRESSED, ASSEMBLY], &[]);
     assert!(changed.stderr.contains("branch main of file://"), "{changed}");
     assert_nothing_ran(&realise());
 

@@ -9,6 +9,7 @@ use crate::support::{self, COMPILER_PACKAGES, TestUniverse, skip};
 const LIBRARY: &str = "build/toplevel-worker.1.0";
 const PROGRAM: &str = "build/toplevel-worker-bin.dev";
 const TOOLS: &str = "jtw-tools/ocaml.5.4.1";
+const COMPRESSED: &str = "compressed/jtw-tools";
 const SITE: &str = "assembly/demo";
 
 /// The demo universe with such a tree at `tree`, which its `[tools]` table names with `source`, realised
@@ -69,18 +70,18 @@ fn a_worker_made_of_opam_packages_is_built_and_a_change_runs_what_it_reaches() {
     change(&universe, "bin/jtw.ml", comment);
     let changed = realise(&universe, "");
     assert_eq!(with(&changed, "built"), set(&[LIBRARY, PROGRAM]), "{changed}");
-    assert_eq!(with(&changed, "cutoff"), set(&[TOOLS, SITE]), "{changed}");
+    assert_eq!(with(&changed, "cutoff"), set(&[TOOLS, COMPRESSED, SITE]), "{changed}");
 
     // The first package installs this file; the worker comes out as it was.
     change(&universe, "worker/worker.ml", comment);
     let changed = realise(&universe, "");
     assert_eq!(with(&changed, "built"), set(&[LIBRARY, PROGRAM, TOOLS]), "{changed}");
-    assert_eq!(with(&changed, "cutoff"), set(&[SITE]), "{changed}");
+    assert_eq!(with(&changed, "cutoff"), set(&[COMPRESSED, SITE]), "{changed}");
 
     let known = "messages must be JSON texts, not objects";
     change(&universe, "worker/worker.ml", |text| text.replace(known, &token()));
     let changed = realise(&universe, "");
-    assert_eq!(with(&changed, "built"), set(&[LIBRARY, PROGRAM, TOOLS, SITE]), "{changed}");
+    assert_eq!(with(&changed, "built"), set(&[LIBRARY, PROGRAM, TOOLS, COMPRESSED, SITE]), "{changed}");
     assert_eq!(with(&changed, "cutoff"), set(&[]), "{changed}");
 
     change(&universe, "bin/jtw.ml", |text| text.replace("if asked.worker then", "if false then"));
@@ -109,7 +110,7 @@ fn a_push_to_the_branch_of_such_a_tree_is_followed() {
     repo.commit();
     let pushed = realise();
     assert_eq!(with(&pushed, "built"), set(&[LIBRARY, PROGRAM]), "{pushed}");
-    assert_eq!(with(&pushed, "cutoff"), set(&[TOOLS, SITE]), "{pushed}");
+    assert_eq!(with(&pushed, "cutoff"), set(&[TOOLS, COMPRESSED, SITE]), "{pushed}");
     assert!(pushed.stderr.contains("branch main of file://"), "{pushed}");
     assert_nothing_ran(&realise());
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use jtwbuild::derivation::{
-    Action, Assembly, AssemblyPackage, Base, Build, BuildKey, Derivation, FORMAT, Fetch, Git, Holds, Input,
-    Jtw, Kind, NodeId, OpamBuild, PlanKey, Present, Script, Take, Tools,
+    Action, Assembly, AssemblyPackage, Base, Build, BuildKey, Compressed, Compression, Derivation, FORMAT,
+    Fetch, Git, Holds, Input, Jtw, Kind, NodeId, OpamBuild, PlanKey, Present, Script, Take, Tools,
 };
 use jtwbuild::effects::Effects;
 use jtwbuild::request::{Capture, Command, Layer, Limits, Mount, Request};
@@ -176,6 +176,9 @@ fn actions() -> Vec<(Kind, Action)> {
                 packages: vec![package("p", true), package("q", false)],
                 page: Some(1),
                 is_part: false,
+                compression: None,
+                compressed_tools: None,
+                compressed_page: None,
                 revision: 1,
             }),
         ),
@@ -189,6 +192,9 @@ fn actions() -> Vec<(Kind, Action)> {
                 packages: vec![],
                 page: None,
                 is_part: true,
+                compression: None,
+                compressed_tools: None,
+                compressed_page: None,
                 revision: 1,
             }),
         ),
@@ -205,6 +211,7 @@ fn newer_actions() -> Vec<(Kind, Action)> {
         let archive = Archive { checksums: sums, ..archive(Sha256::from_bytes([7; 32])) };
         Action::Fetch(Fetch { archive, holds, strip: None, archive_bytes: 1, unpacked_bytes: 2, members: 3 })
     };
+    let compression = Compression { brotli: 8, gzip: 9, smallest: 1024, saves: 10, revision: 1 };
     vec![
         (Kind::Source, fetch(Holds::File("script.sh".into()))),
         (Kind::Source, fetch(Holds::ArchiveOrFile("script.sh".into()))),
@@ -219,6 +226,7 @@ fn newer_actions() -> Vec<(Kind, Action)> {
                 members: 2,
             }),
         ),
+        (Kind::Compressed, Action::Compressed(Compressed { files: 1, compression })),
         (
             Kind::Assembly,
             Action::Assembly(Assembly {
@@ -229,10 +237,14 @@ fn newer_actions() -> Vec<(Kind, Action)> {
                 packages: vec![AssemblyPackage {
                     homepage: Some("https://example.org/".into()),
                     license: Some("ISC".into()),
+                    compressed: Some(0),
                     ..package("p", true)
                 }],
-                page: None,
+                page: Some(1),
                 is_part: false,
+                compression: Some(compression),
+                compressed_tools: Some(1),
+                compressed_page: Some(0),
                 revision: 1,
             }),
         ),
@@ -258,6 +270,7 @@ fn package(name: &str, asked_for: bool) -> AssemblyPackage {
         homepage: None,
         license: None,
         jtw: 1,
+        compressed: None,
         asked_for,
     }
 }
@@ -288,6 +301,7 @@ fn others(leaf: &Value) -> Vec<Value> {
         "tools",
         "jtw",
         "assembly",
+        "compressed",
     ];
     match leaf {
         Value::String(text) => {

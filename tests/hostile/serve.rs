@@ -303,6 +303,108 @@ fn slow_clients_give_their_place_back() {
 }
 
 #[test]
+fn a_request_that_is_dripped_does_not_live_as_long_as_a_connection() {
+    // Neither bytes now and then nor an answer that is hardly read keep a place: only `idle` ends them.
+    let limits = Limits { lifetime: Duration::from_secs(3600), ..quick(2) };
+    let site = site(limits);
+    for part in [&b"GET / HTTP/1.1\r\nx: "[..], b"GET /large.bin HTTP/1.1\r\nhost: x\r\n\r\n"] {
+        let mut stream = site.connect();
+        stream.write_all(part).unwrap();
+        let begun = Instant::now();
+        let is_request = part.len() < 30;
+        let mut ended = false;
+        while !ended && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(50));
+            // What is read comes from the kernel's buffers for a long time; who holds the other end shows
+            // in whether it still can be written to.
+            ended = if is_request { stream.write_all(b"y").is_err() } else { is_closed(&stream) };
+        }
+        assert!(ended, "still there after {:?}", begun.elapsed());
+        site.lives();
+    }
+}
+
+/// Whether the server has closed its end: what is sent is answered by a reset.
+fn is_closed(mut stream: &TcpStream) -> bool {
+    stream.write_all(b"G").is_err()
+}
+
+#[test]
+fn a_reader_that_gets_on_is_not_cut_off() {
+    // Longer than `idle`, and with pauses, but more than the least in each. A busy machine may forget us
+    // for a while.
+    let idle = Duration::from_secs(2);
+    let site = site(Limits { lifetime: Duration::from_secs(3600), idle, ..quick(4) });
+    let mut stream = site.connect();
+    stream.write_all(b"GET /large.bin HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let (mut read, mut buffer, begun) = (0, vec![0; 2 << 20], Instant::now());
+    loop {
+        match stream.read(&mut buffer).unwrap() {
+            0 => break,
+            count => read += count,
+        }
+        if begun.elapsed() < idle * 2 {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    assert!(read > 256 << 20, "{read} bytes");
+}
+
+#[test]
+fn requests_that_come_together_are_answered_within_bounds() {
+    let site = site(Limits::default());
+    let many = b"GET /ten.txt HTTP/1.1\r\nhost: x\r\n\r\n".repeat(2000);
+    let last = b"GET /ten.txt HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let mut stream = site.connect();
+    let mut writer = stream.try_clone().unwrap();
+    let sending = std::thread::spawn(move || {
+        let _ = writer.write_all(&[&many[..], last].concat());
+    });
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    sending.join().unwrap();
+    let text = String::from_utf8_lossy(&answer);
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 2001);
+    assert_eq!(text.matches(BODY).count(), 2001);
+    // One that is cut off, and one that is not HTTP, behind a good one.
+    for tail in ["GET /ten.txt HT", "\u{0}\u{1}\u{2}\r\n\r\n", "GET /ten.txt HTTP/9.9\r\n\r\n"] {
+        let request = format!("GET /ten.txt HTTP/1.1\r\nhost: x\r\n\r\n{tail}");
+        let mut stream = site.connect();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK"), "{tail:?}");
+    }
+    site.lives();
+}
+
+#[test]
+fn odd_codings_get_the_file_or_a_refusal() {
+    let site = site(Limits::default());
+    fs::write(site.server.root().join("f.js"), BODY).unwrap();
+    std::os::unix::fs::symlink("../secret", site.server.root().join("f.js.br")).unwrap();
+    fs::create_dir(site.server.root().join("f.js.gz")).unwrap();
+    for accepted in [
+        "br",
+        "gzip",
+        "*",
+        "br;q=1e9",
+        "br;q=-0",
+        ";;;",
+        "\"br\"",
+        "br\tgzip",
+        &"br,".repeat(2000),
+        &format!("br;q=0.{}", "9".repeat(4000)),
+    ] {
+        let (status, body) = site.get("/f.js", &format!("accept-encoding: {accepted}\r\n"));
+        assert_eq!((status, &body[..]), (200, BODY.as_bytes()), "{accepted:.60}");
+    }
+    assert_eq!(site.get("/f.js", "accept-encoding: br, *;q=0\r\n").0, 406);
+    assert_eq!(site.get("/f.js.br", "").0, 404, "a link");
+}
+
+#[test]
 fn a_flood_of_connections_is_bounded() {
     let limits = Limits { connections: 16, ..quick(16) };
     let site = site(limits);

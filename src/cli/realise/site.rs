@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::assemble::{AssembleError, join::join};
 use crate::cli::trouble::{Exit, Trouble};
-use crate::derivation::{Kind, NodeId};
+use crate::compress::Settings;
+use crate::derivation::{Action, Compressed, Compression, Kind, NodeId};
 use crate::pins::Pins;
-use crate::plan::Plan;
+use crate::plan::{Plan, compressed};
 use crate::realise::Run;
 use crate::store::Store;
 use crate::store::tree::{Tree, TreeHash};
@@ -18,7 +19,13 @@ pub(in crate::cli) enum Site {
     /// One assembly makes all of it.
     Whole(NodeId),
     /// Each makes one universe of it.
-    Parts { name: String, assemblies: Vec<NodeId>, page: Option<TreeHash> },
+    Parts {
+        name: String,
+        assemblies: Vec<NodeId>,
+        page: Option<TreeHash>,
+        /// Where the site has compressed variants: how, and the node that has those of the page.
+        compressed: Option<(Settings, NodeId)>,
+    },
 }
 
 impl Site {
@@ -29,7 +36,10 @@ impl Site {
         let assemblies: Vec<NodeId> = plan.ids().filter(is_assembly).collect();
         match assemblies.last() {
             None => Self::None,
-            Some(_) if is_each => Self::Parts { name: name.to_owned(), assemblies, page },
+            Some(_) if is_each => {
+                let compressed = compressed_page(plan);
+                Self::Parts { name: name.to_owned(), assemblies, page, compressed }
+            }
             Some(last) => Self::Whole(*last),
         }
     }
@@ -46,10 +56,10 @@ impl Site {
         store: &Arc<Store>,
         pins: &Pins,
     ) -> Result<Option<TreeHash>, Trouble> {
-        let (name, assemblies, page) = match self {
+        let (name, assemblies, page, compressed) = match self {
             Self::None => return Ok(None),
             Self::Whole(node) => return Ok(run.report(*node).tree),
-            Self::Parts { name, assemblies, page } => (name, assemblies, page),
+            Self::Parts { name, assemblies, page, compressed } => (name, assemblies, page, compressed),
         };
         let parts = assemblies.iter().filter_map(|node| run.report(*node).tree);
         let parts = parts.map(|tree| store.tree(&tree)).collect::<Result<Vec<_>, _>>()?;
@@ -65,12 +75,26 @@ impl Site {
                 store.tree(page)?
             }
         };
+        let variants = compressed.as_ref().and_then(|(_, node)| run.report(*node).tree);
+        let variants = variants.map(|tree| store.tree(&tree)).transpose()?.unwrap_or_default();
+        let compression = compressed.as_ref().map(|(settings, _)| settings);
         let parts: Vec<&Tree> = parts.iter().map(|tree| &**tree).collect();
         let staging = store.stage()?;
-        let site = join(name, &parts, &page, &staging).map_err(|error| match error {
+        let site = join(name, &parts, (&page, &variants), compression, &staging);
+        let site = site.map_err(|error| match error {
             AssembleError::Store(error) => Trouble::from(error),
             error => Trouble::new(Exit::Failed, "jtwbuild::site::join", error, None),
         })?;
         Ok(Some(staging.publish(&site)?))
     }
+}
+
+/// How a plan compresses a page that lies at the root of several universes, and by which node.
+fn compressed_page(plan: &Plan) -> Option<(Settings, NodeId)> {
+    let node = plan.find(&format!("{}/{}", Kind::Compressed, compressed::PAGE))?;
+    let Ok(Action::Compressed(Compressed { compression, .. })) = plan.derivation(node).action() else {
+        return None;
+    };
+    let Compression { brotli, gzip, smallest, saves, revision: _ } = compression;
+    Some((Settings { brotli, gzip, smallest, saves }, node))
 }

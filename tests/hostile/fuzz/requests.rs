@@ -40,7 +40,7 @@ const PARTS: [&str; 28] = [
     "*",
 ];
 
-const HEADERS: [&str; 18] = [
+const HEADERS: [&str; 23] = [
     "range: bytes=0-0",
     "range: bytes=-1",
     "range: bytes=99999999999999999999-",
@@ -48,7 +48,12 @@ const HEADERS: [&str; 18] = [
     "range: bytes=0-0,1-1,2-2",
     "range: bytes=0-18446744073709551615",
     "if-none-match: *",
+    "if-match: \"x\"",
     "if-range: \"x\"",
+    "accept-encoding: br, gzip;q=0.1",
+    "accept-encoding: br, *;q=0",
+    "accept-encoding: gzip;q=9,,;",
+    "access-control-request-method: PUT",
     "content-length: 5",
     "content-length: -1",
     "transfer-encoding: chunked",
@@ -79,9 +84,12 @@ fn requests_to_serve() {
     let directory = super::super::scene::directory();
     let root = directory.path().join("site");
     std::fs::create_dir_all(root.join("sub")).unwrap();
-    for (path, text) in
-        [("index.html", "PAGE of the site"), ("universe.json", "UNIVERSE"), ("sub/index.html", "SUB")]
-    {
+    for (path, text) in [
+        ("index.html", "PAGE of the site"),
+        ("universe.json", "UNIVERSE"),
+        ("sub/index.html", "SUB"),
+        ("index.html.br", "BROTLI"),
+    ] {
         std::fs::write(root.join(path), text).unwrap();
     }
     for hidden in ["secret", "site/.jtwbuild-site"] {
@@ -147,8 +155,10 @@ fn requests_to_serve() {
                 return "nothing".into();
             }
             let status = text.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).unwrap_or_default();
-            let known =
-                ["100", "200", "206", "301", "304", "400", "404", "405", "414", "416", "431", "501", "505"];
+            let known = [
+                "100", "200", "206", "301", "304", "400", "404", "405", "414", "416", "431", "501", "505",
+                "204", "406", "412",
+            ];
             assert!(known.contains(&status), "{text}");
             format!(
                 "status {}",
