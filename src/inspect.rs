@@ -8,6 +8,7 @@ pub mod folder;
 pub mod history;
 pub mod interfaces;
 pub mod pins;
+pub mod outputs;
 pub mod plans;
 pub mod prospect;
 pub mod report;

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
 use self::report::Report;
+use super::arguments::statements::Signing;
 use super::arguments::batch::{Batch, BatchOptions, HealthCheck, WorkerOptions};
 use super::arguments::{Global, Realise, UniverseArguments};
 use super::load::open_store;
@@ -83,6 +84,7 @@ fn run(global: &Global, question: &Question<'_>) -> Result<ExitCode, Trouble> {
         retry: 0,
         wait_timeout: None,
         paranoid: false,
+        signing: Signing::default(),
         json: false,
     };
     if options.dry_run {
