@@ -238,13 +238,18 @@ fn derivation(node: &Node, inputs: Vec<Input>) -> Result<Derivation, &'static st
     const OTHER: &str = "this version of jtwbuild does not write such a document";
     let head: Head = serde_json::from_str(&node.document).map_err(|_| OTHER)?;
     let name = head.name.as_str();
-    let is_its_name = node.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('@'));
+    let is_its_name =
+        node.name.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('@'));
     if head.kind != node.kind || !is_its_name || node.name.chars().any(char::is_control) {
         return Err("its document is that of another node");
     }
     let count = inputs.len();
-    let kept =
-        Derivation::with_head(node.kind, node.name.as_str().into(), node.document.clone().into_bytes(), inputs);
+    let kept = Derivation::with_head(
+        node.kind,
+        node.name.as_str().into(),
+        node.document.clone().into_bytes(),
+        inputs,
+    );
     let action = kept.action().map_err(|_| OTHER)?;
     // What is not read would be hashed, and nobody would do it.
     let again = Derivation::new(node.kind, name.into(), &action, Vec::new());

@@ -100,9 +100,8 @@ impl Statement {
         if statement.format != FORMAT {
             return Err(Malformed::Format(statement.format));
         }
-        let is_name = |name: &str| {
-            !name.is_empty() && name.len() <= MAX_NAME && !name.chars().any(char::is_control)
-        };
+        let is_name =
+            |name: &str| !name.is_empty() && name.len() <= MAX_NAME && !name.chars().any(char::is_control);
         let mut names = statement.nodes.iter().map(|claim| &claim.node);
         if !is_name(&statement.party) || !is_name(&statement.universe) || !names.all(|name| is_name(name)) {
             return Err(Malformed::NotOne("a name is empty, too long, or has control characters".into()));

@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
 use self::report::Report;
-use super::arguments::statements::Signing;
 use super::arguments::batch::{Batch, BatchOptions, HealthCheck, WorkerOptions};
+use super::arguments::statements::Signing;
 use super::arguments::{Global, Realise, UniverseArguments};
 use super::load::open_store;
 use super::realise::{Command, memo_place, start_sandbox, whole_way};

@@ -85,7 +85,8 @@ impl Line {
                 times => format!("{node}: reproduced {} times\n", times - 1),
             };
         }
-        let mut text = format!("{node}: same inputs, {} different outputs\n  {}\n", self.outputs.len(), self.key);
+        let mut text =
+            format!("{node}: same inputs, {} different outputs\n  {}\n", self.outputs.len(), self.key);
         for output in &self.outputs {
             let origins: Vec<String> =
                 output.origins.iter().map(|(word, times)| format!("{word} {times}")).collect();
@@ -163,8 +164,12 @@ fn of_universe(
     universe: &std::path::Path,
     node: Option<&str>,
 ) -> Result<Vec<(BuildKey, String)>, Trouble> {
-    let arguments =
-        UniverseArguments { universe: universe.to_owned(), recipes: Vec::new(), locked: false, offline: false };
+    let arguments = UniverseArguments {
+        universe: universe.to_owned(),
+        recipes: Vec::new(),
+        locked: false,
+        offline: false,
+    };
     let mut loaded = Loaded::read(&arguments, Pinning::Complete)?;
     let (plan, _) = loaded.plan(&arguments, store)?;
     let wanted = node.map(|node| by_name(&plan, node)).transpose()?;

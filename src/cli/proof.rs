@@ -52,7 +52,8 @@ pub(super) fn export(global: &Global, verb: &ExportProof) -> Result<ExitCode, Tr
     let proof = Proof::new(texts(&loaded, &given)?, given, &plan, &complete);
     let text = proof.text();
     if text.len() as u64 > MAX_BYTES {
-        let message = format!("the proof would have {} bytes, and none may have more than {MAX_BYTES}", text.len());
+        let message =
+            format!("the proof would have {} bytes, and none may have more than {MAX_BYTES}", text.len());
         let help = "large local sources are in it: archives or commits are named by their hashes instead";
         return Err(Trouble::new(Exit::Input, "jtwbuild::proof::too-long", message, Some(help)));
     }

@@ -229,8 +229,7 @@ fn build(
         ..FetchSettings::default()
     });
     let pins = Pins::default();
-    let builder =
-        LocalBuilder { store, pins: &pins, fetcher: &fetcher, sandbox, scrutiny: Scrutiny::Quick };
+    let builder = LocalBuilder { store, pins: &pins, fetcher: &fetcher, sandbox, scrutiny: Scrutiny::Quick };
     let display = Display::new(plan, loudness(global));
     let wanted = verb.jobs.map_or_else(processors, usize::from);
     let jobs = most_builders().map_or(wanted, |most| wanted.min(most));
@@ -255,7 +254,11 @@ fn table(proof: &Proof, lines: &[Line], counts: &[(&str, usize)], seconds: f64) 
             Verdict::Follows => writeln!(text, "follows  {}: an input came to something else", line.node),
             Verdict::Differs => {
                 let tree = line.tree.map(|tree| tree.to_string()).unwrap_or_default();
-                writeln!(text, "differs  {}\n           proof {}\n           here  {tree}", line.node, line.stated)
+                writeln!(
+                    text,
+                    "differs  {}\n           proof {}\n           here  {tree}",
+                    line.node, line.stated
+                )
             }
         };
     }

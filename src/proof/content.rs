@@ -100,9 +100,7 @@ impl Given {
         match (tree, trouble) {
             (Ok(tree), _) => staging.publish(&tree).map(|_| ()),
             (Err(_), Some(error)) => Err(error),
-            (Err(reason), None) => {
-                Err(StoreError::Damaged { path: self.tree.to_string().into(), reason })
-            }
+            (Err(reason), None) => Err(StoreError::Damaged { path: self.tree.to_string().into(), reason }),
         }
     }
 
@@ -125,6 +123,9 @@ impl Given {
                 return Err("has a path of no or too many bytes".into());
             }
             let path = RelPath::parse(path).map_err(|error| format!("has a bad path: {error}"))?;
+            if tree.get(&path).is_some() {
+                return Err("has an entry twice".into());
+            }
             tree.insert(&path, node).map_err(|error| format!("has a bad entry: {error}"))?;
         }
         Ok(tree)

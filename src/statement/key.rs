@@ -164,10 +164,7 @@ fn split(file: &str) -> Result<(&str, &str), SignatureError> {
 }
 
 /// The position, among `keys`, of the one that signed the file, and what was signed.
-pub(super) fn signed_by<'a>(
-    file: &'a str,
-    keys: &[&PublicKey],
-) -> Result<(usize, &'a str), SignatureError> {
+pub(super) fn signed_by<'a>(file: &'a str, keys: &[&PublicKey]) -> Result<(usize, &'a str), SignatureError> {
     let (lines, text) = split(file)?;
     // The library takes the lengths for granted.
     let mut lengths = lines.lines().skip(1).step_by(2).map(str::len);

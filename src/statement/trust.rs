@@ -123,7 +123,8 @@ mod tests {
         assert_eq!(day("2000-02-29"), Some(951_782_400));
         assert_eq!(day("2026-11-29"), Some(1_795_910_400));
         assert_eq!(day("2100-03-01"), Some(4_107_542_400));
-        for bad in ["2026-02-29", "2026-13-01", "2026-00-01", "2026-1-1", "1969-12-31", "+026-01-01", "", "x"] {
+        for bad in ["2026-02-29", "2026-13-01", "2026-00-01", "2026-1-1", "1969-12-31", "+026-01-01", "", "x"]
+        {
             assert_eq!(day(bad), None, "{bad}");
         }
     }
@@ -142,17 +143,14 @@ mod tests {
         let codes = |text: &str| -> Vec<String> {
             read(text).unwrap_err().problems.iter().map(|problem| problem.code.clone()).collect()
         };
-        assert_eq!(
-            codes(&format!("format = 1\n{}{}", party("a"), party("b"))),
-            ["jtwbuild::trust::twice"]
-        );
+        assert_eq!(codes(&format!("format = 1\n{}{}", party("a"), party("b"))), ["jtwbuild::trust::twice"]);
         assert_eq!(
             codes("format = 2\nparty = []\n"),
             ["jtwbuild::trust::format", "jtwbuild::trust::empty-list"]
         );
-        let text =
-            "format = 1\n[[party]]\nname = \"\"\nkey = \"RWQ\"\nexpires = \"soon\"\nsecret = \"x\"\n";
-        let expected = ["name", "key", "expires", "unknown-key"].map(|code| format!("jtwbuild::trust::{code}"));
+        let text = "format = 1\n[[party]]\nname = \"\"\nkey = \"RWQ\"\nexpires = \"soon\"\nsecret = \"x\"\n";
+        let expected =
+            ["name", "key", "expires", "unknown-key"].map(|code| format!("jtwbuild::trust::{code}"));
         assert_eq!(codes(text), expected);
     }
 }

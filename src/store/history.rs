@@ -294,7 +294,8 @@ mod tests {
     fn equal_realisations_are_counted_and_different_ones_stand_side_by_side() {
         let (_directory, store) = world();
         assert_eq!(store.history().unwrap(), History::default());
-        for (tree, origin) in [(1, Origin::Built), (1, Origin::Audited), (1, Origin::Audited), (2, Origin::Built)]
+        for (tree, origin) in
+            [(1, Origin::Built), (1, Origin::Audited), (1, Origin::Audited), (2, Origin::Built)]
         {
             record(&store, 7, tree, origin);
         }

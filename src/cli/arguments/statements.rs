@@ -71,7 +71,13 @@ pub struct Signing {
     #[arg(long, value_name = "FILE", requires = "statement")]
     pub sign_with: Option<PathBuf>,
     /// What you call yourself in the statement.
-    #[arg(long, value_name = "NAME", requires = "statement", default_value = "unnamed", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "statement",
+        default_value = "unnamed",
+        hide_default_value = true
+    )]
     pub party: String,
 }
 

@@ -28,7 +28,11 @@ pub(in crate::cli) fn leave(
         write(target, &statement.text())?;
         if !global.quiet {
             let how = "`jtwbuild statement sign` signs it";
-            render::note(&format!("wrote {}: {} nodes, unsigned; {how}", target.display(), statement.nodes.len()));
+            render::note(&format!(
+                "wrote {}: {} nodes, unsigned; {how}",
+                target.display(),
+                statement.nodes.len()
+            ));
         }
         return Ok(ExitCode::SUCCESS);
     };
@@ -64,7 +68,8 @@ pub(in crate::cli) fn check(signing: &Signing) -> Result<(), Trouble> {
 pub(super) fn write(target: &Path, text: &str) -> Result<(), Trouble> {
     disk::replace(target, text.as_bytes()).map_err(|error| {
         let message = format!("the statement cannot be written: {error}");
-        let help = "what was built is good; the same command writes the statement when there is a place for it";
+        let help =
+            "what was built is good; the same command writes the statement when there is a place for it";
         Trouble::new(Exit::Unattested, "jtwbuild::statement::unwritable", message, Some(help))
     })
 }

@@ -19,8 +19,7 @@ use crate::store::{DIRECTORIES, Store, StoreError, disk};
 
 /// What else is in a store's directory. The README and what git needs are those of a project that
 /// keeps its store beside its files.
-const NAMES: [&str; 7] =
-    ["format", "history", "statements", "quarantine", "runs", "README.md", ".gitignore"];
+const NAMES: [&str; 7] = ["format", "history", "statements", "quarantine", "runs", "README.md", ".gitignore"];
 
 /// What a layer says, as far as verification needs it.
 #[derive(Clone, Debug)]
