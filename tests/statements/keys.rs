@@ -123,6 +123,10 @@ fn minisign_itself_checks_our_signatures_and_we_check_its() {
          tail -n +5 the.statement > the.json\n\
          minisign -V -p alice.key.pub -m the.json",
     );
+    // Our key in its hands.
+    shell(
+        "minisign -S -W -s alice.key -x other.minisig -m the.json && minisign -V -p alice.key.pub -x other.minisig -m the.json",
+    );
     // Its key and its signature.
     shell("minisign -G -W -f -p bob.pub -s bob.key");
     let public = fs::read_to_string(universe.path("bob.pub")).unwrap();

@@ -22,7 +22,7 @@ script = "echo hello > $out/hello"
 
 [[node]]
 name   = "moody"
-script = "cat /proc/sys/kernel/random/uuid > $out/id"
+script = "head -c 16 /dev/urandom > $out/id"
 
 [[node]]
 name   = "after"
