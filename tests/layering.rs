@@ -248,6 +248,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "src/cli/load/libraries.rs",
             "src/cli/load/opam.rs",
             "src/cli/realise.rs",
+            "src/cli/statement/import.rs",
+            "src/cli/statement/leave.rs",
             "src/fetch/debian.rs",
             "src/fetch/debian/catalogue.rs",
             "src/fetch/debian/release.rs",
