@@ -75,7 +75,7 @@ pub(super) fn run(global: &Global, verb: &Verb) -> Result<ExitCode, Trouble> {
     for node in plan.ids() {
         let output = outputs[node.index()];
         let mut own: Vec<TreeHash> = output.tree.into_iter().collect();
-        own.extend(output.build.and_then(|key| seen.remove(&key)).unwrap_or_default());
+        own.extend(output.build.and_then(|key| seen.get(&key).cloned()).unwrap_or_default());
         own.sort_unstable();
         own.dedup();
         let said = output.build.and_then(|key| sayings.said(&key));

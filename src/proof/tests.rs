@@ -1,3 +1,5 @@
+//! Proofs are read as they were written, and what contradicts itself is refused.
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};

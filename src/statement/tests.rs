@@ -1,3 +1,5 @@
+//! Statements, each kind of bad one, and keys.
+
 use std::collections::BTreeMap;
 
 use super::challenge::Sayings;

@@ -32,6 +32,9 @@ const HISTORY: i64 = 3;
 /// The name below the store.
 pub(super) const NAME: &str = "history";
 
+/// The collector leaves the file alone if it cannot become shorter by so many bytes.
+const WORTH: u64 = 16 << 10;
+
 /// So many build keys are remembered of which the store has no layer, the newest.
 pub const KEPT: usize = 10_000;
 
@@ -165,12 +168,21 @@ impl Store {
         Ok(history)
     }
 
-    /// The file with one record for each build key, tree and origin; of keys that are not `known` only
-    /// the newest. Gives how many bytes shorter it is, nothing if it is as short as can be. Unless it is
-    /// a dry run, it is replaced.
-    pub(super) fn compact_history(
+    /// Replaces the file, unless this is a dry run, by one with one record for each build key, tree and
+    /// origin; of keys that are not `known` only the newest. Gives how many bytes shorter it is, nothing
+    /// if that is not worth it.
+    pub(super) fn collect_history(
         &self,
         is_dry: bool,
+        known: impl Fn(&BuildKey) -> bool,
+    ) -> Result<u64, StoreError> {
+        self.compact_history(is_dry, WORTH, known)
+    }
+
+    fn compact_history(
+        &self,
+        is_dry: bool,
+        worth: u64,
         known: impl Fn(&BuildKey) -> bool,
     ) -> Result<u64, StoreError> {
         let path = self.history_path();
@@ -188,7 +200,10 @@ impl Store {
         bytes.extend(unhex(id));
         history.realisations.iter().for_each(|one| bytes.extend(encode(one)));
         let saved = before.saturating_sub(bytes.len() as u64);
-        if saved > 0 && !is_dry {
+        if saved < worth {
+            return Ok(0);
+        }
+        if !is_dry {
             self.write_whole(&path, &bytes)?;
         }
         Ok(saved)
@@ -200,7 +215,7 @@ impl Store {
         if matches!(self.history(), Err(StoreError::Damaged { .. })) {
             self.set_aside(&path, NAME)?;
         }
-        self.compact_history(false, |_| true).map(|_| ())
+        self.compact_history(false, 1, |_| true).map(|_| ())
     }
 }
 
@@ -361,10 +376,10 @@ mod tests {
         let (_directory, store) = world();
         (0..300).for_each(|_| record(&store, 7, 1, Origin::Audited));
         let before = store.history().unwrap();
-        let saved = store.compact_history(true, |_| true).unwrap();
+        let saved = store.collect_history(true, |_| true).unwrap();
         assert_eq!(saved, 299 * RECORD as u64);
-        assert_eq!(store.compact_history(false, |_| true).unwrap(), saved);
-        assert_eq!(store.compact_history(false, |_| true).unwrap(), 0);
+        assert_eq!(store.collect_history(false, |_| true).unwrap(), saved);
+        assert_eq!(store.collect_history(false, |_| true).unwrap(), 0);
         assert_eq!(store.history().unwrap(), before);
 
         let one = |number: u32, last: u64| {

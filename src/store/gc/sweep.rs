@@ -255,7 +255,7 @@ impl Sweep<'_> {
             .filter_map(|name| BuildKey::from_hex(name.rsplit_once('-')?.1))
             .collect();
         // A disk may still be too full for it; the history does no harm as it is.
-        match self.store.compact_history(self.options.dry_run, |key| layers.contains(key)) {
+        match self.store.collect_history(self.options.dry_run, |key| layers.contains(key)) {
             Ok(saved) if saved > 0 => self.report.count(Kind::Log, saved),
             Err(error) if !error.is_no_space() => return Err(error),
             _ => {}
