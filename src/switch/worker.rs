@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::closure::{Closure, Reach};
 use super::installed::Packages;
@@ -16,30 +17,44 @@ use crate::recipe::overlay::Recipes;
 /// Where the source is among the built-in recipes.
 const SOURCE: &str = "jtw-tools/worker/";
 /// The order in which the files are compiled.
-const FILES: [&str; 11] = [
+const FILES: [&str; 20] = [
+    CONFIG,
+    "mime_printer.mli",
+    "mime_printer.ml",
     "jtw_json.ml",
     "jtw_net.ml",
     "jtw_meta.ml",
     "jtw_cmis.ml",
+    "jtw_index.ml",
     "jtw_libs.ml",
+    "jtw_positions.ml",
+    "jtw_output.ml",
+    "jtw_report.ml",
     "jtw_envs.ml",
     "jtw_eval.ml",
+    "jtw_directives.ml",
+    "jtw_source.ml",
     "jtw_analyse.ml",
     "jtw_complete.ml",
     "jtw_protocol.ml",
     "worker.ml",
 ];
+/// The file among them that says how the universe does effects.
+const CONFIG: &str = "jtw_config.ml";
+/// Units of the worker itself that user code may name without a `#require`.
+const BUILT_IN: [&str; 1] = ["mime_printer"];
 /// What it is linked with.
 const LIBRARIES: [&str; 3] = ["js_of_ocaml", "js_of_ocaml-compiler.dynlink", "compiler-libs.toplevel"];
 const OCAMLC: [&str; 3] = ["-linkall", "-w", "+a-4-9-40-41-42-44-45-70"];
 const JS_OF_OCAML: [&str; 2] = ["--toplevel", "--no-cmis"];
+const INTERFACES: [&str; 3] = ["-I", ".", "--file=mime_printer.cmi:/static/mime_printer.cmi"];
 const RUNTIME: [&str; 2] = ["+toplevel.js", "+dynlink.js"];
 
 /// A worker to be built.
 pub(super) struct Worker {
     /// A hash of everything that it is built from.
     pub key: blake3::Hash,
-    files: Vec<(&'static str, std::sync::Arc<[u8]>)>,
+    files: Vec<(&'static str, Arc<[u8]>)>,
     directories: Vec<PathBuf>,
     archives: Vec<PathBuf>,
     /// Units that user code may name without a `#require`, one a line.
@@ -66,7 +81,11 @@ impl Worker {
                 other => other,
             })?;
         let recipes = Recipes::built_in();
+        let config: Arc<[u8]> = format!("let effects = \"{}\"\n", effects.as_str()).into_bytes().into();
         let files = FILES.map(|name| {
+            if name == CONFIG {
+                return (name, Arc::clone(&config));
+            }
             let bytes = recipes.bytes(&format!("{SOURCE}{name}")).expect("the worker's source is built in");
             (name, bytes)
         });
@@ -109,7 +128,8 @@ impl Worker {
     /// What precedes the archives and files on both command lines.
     fn arguments(&self) -> Vec<String> {
         let effects = format!("--effects={}", self.effects.as_str());
-        let words = OCAMLC.into_iter().chain(JS_OF_OCAML).chain(RUNTIME).chain([effects.as_str()]);
+        let words =
+            OCAMLC.into_iter().chain(JS_OF_OCAML).chain(INTERFACES).chain(RUNTIME).chain([effects.as_str()]);
         words.map(str::to_owned).collect()
     }
 
@@ -136,16 +156,21 @@ impl Worker {
         };
         run(&place.ocamlc, &arguments)?;
         let effects = format!("--effects={}", self.effects.as_str());
-        let words = JS_OF_OCAML.into_iter().chain([&*effects, "--export", "export.txt"]).chain(RUNTIME);
+        let words = JS_OF_OCAML
+            .into_iter()
+            .chain([&*effects, "--export", "export.txt"])
+            .chain(INTERFACES)
+            .chain(RUNTIME);
         let words = words.chain(["worker.bc", "-o", "worker.js"]);
         run(&place.js_of_ocaml, &words.map(PathBuf::from).collect::<Vec<_>>())
     }
 }
 
-/// The standard library's units among the files of its directory, capitalised, sorted.
+/// The standard library's units among the files of its directory and the worker's own, capitalised, sorted.
 fn export(names: &[String]) -> String {
     let mut units = BTreeSet::new();
-    for unit in names.iter().filter(|name| is_standard(name)).filter_map(|name| name.strip_suffix(".cmi")) {
+    let standard = names.iter().filter(|name| is_standard(name)).filter_map(|name| name.strip_suffix(".cmi"));
+    for unit in standard.chain(BUILT_IN) {
         let mut unit = unit.to_owned();
         unit[..1].make_ascii_uppercase();
         units.insert(unit);
@@ -161,17 +186,24 @@ mod tests {
     #[test]
     fn the_worker_is_built_as_its_script_builds_it() {
         let script = include_str!("../../recipes/jtw-tools/worker/build.sh");
-        let words: Vec<&str> = script.split(|c: char| c.is_whitespace() || "\"\\".contains(c)).collect();
-        let sources: Vec<&str> = words
-            .iter()
-            .map(|word| word.trim_start_matches("sources="))
-            .filter(|word| word.ends_with(".ml") && !word.contains('/'))
-            .collect();
-        assert_eq!(sources, FILES);
-        assert!(script.contains(&format!("libraries={}\n", LIBRARIES.join(","))));
-        assert!(script.contains(&format!("-linkpkg {}", OCAMLC.join(" "))));
-        assert!(script.contains(&format!("js_of_ocaml {} --effects=", JS_OF_OCAML.join(" "))));
-        assert!(script.contains(&format!("--export export.txt \\\n  {} worker.bc", RUNTIME.join(" "))));
+        let (_, sources) = script.split_once("\nsources=\"").unwrap();
+        let (sources, _) = sources.split_once('"').unwrap();
+        assert_eq!(sources.split_whitespace().collect::<Vec<_>>(), FILES);
+        let lines = [
+            format!("libraries={}\n", LIBRARIES.join(",")),
+            format!("echo \"let effects = \\\"$effects\\\"\" > {CONFIG}\n"),
+            format!("-linkpkg {}", OCAMLC.join(" ")),
+            format!("echo {} > built-in.txt\n", BUILT_IN.join(" ")),
+            format!(
+                "js_of_ocaml {} --effects=\"$effects\" --export export.txt \\\n  {} \\\n  {} worker.bc -o worker.js\n",
+                JS_OF_OCAML.join(" "),
+                INTERFACES.join(" "),
+                RUNTIME.join(" ")
+            ),
+        ];
+        for line in lines {
+            assert!(script.contains(&line), "the script has no `{line}`");
+        }
     }
 
     #[test]
@@ -179,6 +211,6 @@ mod tests {
         let names =
             ["stdlib.cmi", "stdlib__List.cmi", "str.cmi", "camlinternalOO.cmi", "std_exit.cmi", "x.ml"];
         let names = names.map(str::to_owned);
-        assert_eq!(export(&names), "CamlinternalOO\nStd_exit\nStdlib\nStdlib__List\n");
+        assert_eq!(export(&names), "CamlinternalOO\nMime_printer\nStd_exit\nStdlib\nStdlib__List\n");
     }
 }

@@ -188,11 +188,13 @@ fn the_worker_needs_its_libraries_and_is_built_once() {
     let report = fixture.make(&with_worker()).unwrap();
     assert_eq!(report.ran, 3, "the worker, the standard library, a question: {report:?}");
     let worker = fixture.text("html/worker.js");
-    assert!(
-        worker.starts_with("// --toplevel --no-cmis --effects=disabled +toplevel.js +dynlink.js\n"),
-        "{worker}"
+    let flags = "--toplevel --no-cmis --effects=disabled -I . --file=mime_printer.cmi:/static/mime_printer.cmi \
+                 +toplevel.js +dynlink.js\n";
+    assert!(worker.starts_with(&format!("// {flags}")), "{worker}");
+    let linked = format!(
+        "{}/js_of_ocaml/js.cma jtw_config.ml mime_printer.mli ",
+        fixture.path("prefix/lib").display()
     );
-    let linked = format!("{}/js_of_ocaml/js.cma jtw_json.ml", fixture.path("prefix/lib").display());
     assert!(worker.contains(&linked), "{worker}");
     assert!(fixture.text("html/findlib_index").contains(r#""worker_url":"worker.js""#));
     fixture.write("prefix/lib/parser/META", "# changed");
