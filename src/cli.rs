@@ -3,22 +3,27 @@
 
 mod arguments;
 mod batch;
+mod challenge;
 mod diff;
 mod doctor;
 mod enter;
 mod gc;
+mod history;
 mod inspect;
 mod load;
 mod plan;
 mod progress;
+mod proof;
 mod realise;
 mod render;
+mod reproduce;
 mod request;
 mod roots;
 mod runs;
 mod serve;
 mod shortcut;
 mod sources;
+mod statement;
 mod summary;
 mod switch;
 mod trouble;
@@ -62,6 +67,12 @@ fn run(arguments: &Arguments) -> ExitCode {
         Verb::Diff(verb) => diff::run(global, verb),
         Verb::Show(verb) => inspect::show(global, verb),
         Verb::Log(verb) => inspect::log(global, verb),
+        Verb::History(verb) => history::run(global, verb),
+        Verb::ExportProof(verb) => proof::export(global, verb),
+        Verb::Reproduce(verb) => reproduce::run(global, verb),
+        Verb::Key(verb) => statement::key(global, verb),
+        Verb::Statement(verb) => statement::run(global, verb),
+        Verb::Challenge(verb) => challenge::run(global, verb),
         Verb::Verify(verb) => verify::run(global, verb),
         Verb::Serve(verb) => serve::run(global, verb),
         Verb::Opam(verb) => switch::opam(global, verb),

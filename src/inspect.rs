@@ -7,6 +7,7 @@ pub mod document;
 pub mod folder;
 pub mod history;
 pub mod interfaces;
+pub mod outputs;
 pub mod pins;
 pub mod plans;
 pub mod prospect;

@@ -21,6 +21,7 @@ use crate::derivation::{BuildKey, Derivation, NodeId};
 use crate::outcome::{Failure, Outcome};
 use crate::plan::Plan;
 use crate::store::facts::Facts;
+use crate::store::history::Origin;
 use crate::store::layer::LayerDraft;
 use crate::store::lock::Holder;
 use crate::store::tree::TreeHash;
@@ -104,11 +105,13 @@ pub struct Settings {
     pub retries: u32,
     /// How long another process that builds a node is waited for; without it, to its end.
     pub wait: Option<Duration>,
+    /// What the history says of why something was built.
+    pub origin: Origin,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { jobs: 1, retry_failed: false, retries: 0, wait: None }
+        Self { jobs: 1, retry_failed: false, retries: 0, wait: None, origin: Origin::Built }
     }
 }
 

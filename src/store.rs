@@ -11,7 +11,9 @@
 //! plans/                      caches keyed by plans (deletable)
 //! roots/                      what gc must keep
 //! runs/                       what runs decided that built something (for explanations; deletable)
+//! history                     what each build key came to, each time it was built
 //! interrupted/                logs of runs that ended without a verdict
+//! statements                  which statements of others were accepted last
 //! quarantine/                 what was damaged, for people to look at
 //! locks/  tmp/
 //! ```
@@ -22,6 +24,7 @@
 pub mod disk;
 pub mod facts;
 pub mod gc;
+pub mod history;
 pub mod key;
 pub mod layer;
 pub mod lock;
@@ -30,6 +33,7 @@ mod quarantine;
 pub mod roots;
 pub mod runs;
 pub mod staging;
+pub mod statements;
 pub mod tree;
 pub mod uses;
 pub mod verify;

@@ -3,6 +3,7 @@
 pub mod batch;
 pub mod diff;
 pub mod inspect;
+pub mod statements;
 pub mod store;
 pub mod switch;
 
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use self::batch::{Batch, HealthCheck};
 use self::diff::Diff;
 use self::inspect::{Enter, Log, Show, WhyBuild, WhyDepends, WhyNot};
+use self::statements::{Challenge, ExportProof, History, Key, Reproduce, Signing, Statement};
 use self::store::{Gc, Roots, Verify};
 use self::switch::{Opam, OpamAll};
 
@@ -102,6 +104,37 @@ pub enum Verb {
     /// Print the log of a node.
     #[command(after_help = "Example: jtwbuild log universe.toml build/fmt.0.9.0")]
     Log(Log),
+    /// Say what was built more than once, and whether the same came out.
+    #[command(
+        after_help = "Example: jtwbuild history\n         jtwbuild history universe.toml build/fmt.0.9.0"
+    )]
+    History(History),
+    /// Write one file from which others can build a universe again, and compare.
+    ///
+    /// It holds the universe, its lock, recipes and local sources, the build documents of all nodes, and
+    /// what they came to. The universe must have been realised.
+    #[command(
+        name = "export-proof",
+        after_help = "Example: jtwbuild export-proof universe.toml -o demo.proof"
+    )]
+    ExportProof(ExportProof),
+    /// Build everything again that a proof tells of, in a store of its own, and compare.
+    ///
+    /// The exit code is 6 if a node came to something else.
+    #[command(after_help = "Example: jtwbuild reproduce demo.proof")]
+    Reproduce(Reproduce),
+    /// Make and show the keys that statements are signed with.
+    Key(Key),
+    /// Sign and check statements of what was built.
+    Statement(Statement),
+    /// Compare what several parties state with each other and with this store, node by node.
+    ///
+    /// The exit code is 6 if they do not have the same, and 7 if a statement is refused or too few state
+    /// something.
+    #[command(
+        after_help = "Example: jtwbuild challenge universe.toml alice.statement https://example.org/bob.statement --policy 2-of-2"
+    )]
+    Challenge(Challenge),
     /// Read everything in the store again and compare it with its name.
     ///
     /// Prints one line for each thing that is damaged; the exit code is then 5. Builds may go on
@@ -175,6 +208,8 @@ pub struct Realise {
     /// Read every byte of what nodes are built from before it is used.
     #[arg(long)]
     pub paranoid: bool,
+    #[command(flatten)]
+    pub signing: Signing,
     /// Print one JSON object on standard output when done.
     #[arg(long)]
     pub json: bool,

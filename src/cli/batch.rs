@@ -12,6 +12,7 @@ use std::time::{Instant, SystemTime};
 
 use self::report::Report;
 use super::arguments::batch::{Batch, BatchOptions, HealthCheck, WorkerOptions};
+use super::arguments::statements::Signing;
 use super::arguments::{Global, Realise, UniverseArguments};
 use super::load::open_store;
 use super::realise::{Command, memo_place, start_sandbox, whole_way};
@@ -83,6 +84,7 @@ fn run(global: &Global, question: &Question<'_>) -> Result<ExitCode, Trouble> {
         retry: 0,
         wait_timeout: None,
         paranoid: false,
+        signing: Signing::default(),
         json: false,
     };
     if options.dry_run {

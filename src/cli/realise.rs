@@ -17,12 +17,13 @@ use super::load::{Loaded, Pinning, lock_path, open_store};
 use super::progress::{Display, Loudness};
 use super::roots::{self, CommandRoot};
 use super::trouble::{Exit, Trouble};
-use super::{render, runs, shortcut, sources, summary};
+use super::{render, runs, shortcut, sources, statement, summary};
 use crate::builder::machine::most_builders;
 use crate::builder::{AnySandbox, LocalBuilder};
-use crate::derivation::{BuildKey, Kind};
+use crate::derivation::{BuildKey, Kind, NodeId};
 use crate::fetch::Fetcher;
 use crate::fetch::git::Answers;
+use crate::inspect::outputs::{Output, outputs};
 use crate::memo::table::Table;
 use crate::memo::{self, Made, SourceNote};
 use crate::outcome::{Failure, Outcome};
@@ -30,6 +31,7 @@ use crate::pins::Pins;
 use crate::plan::Plan;
 use crate::publish;
 use crate::realise::{NodeReport, Place, Run, Settings, Stop, realise};
+use crate::statement::Claim;
 use crate::store::Store;
 use crate::store::facts::Facts;
 use crate::store::tree::TreeHash;
@@ -113,6 +115,27 @@ pub(super) struct Command<'a> {
 }
 
 pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> {
+    statement::check_signing(&verb.signing)?;
+    let code = realise_and_tell(global, verb)?;
+    if verb.signing.statement.is_none() || code != ExitCode::SUCCESS {
+        return Ok(code);
+    }
+    let store = open_store(global)?;
+    let mut loaded = Loaded::read(&verb.universe, Pinning::Complete)?;
+    let (plan, _) = loaded.plan(&verb.universe, &store)?;
+    statement::leave(global, &verb.signing, loaded.universe.name.as_str(), || claims(&plan, &store))
+}
+
+/// What the nodes of a plan came to, as far as the store knows.
+fn claims(plan: &Plan, store: &Store) -> Result<Vec<Claim>, Trouble> {
+    let outputs = outputs(plan, store, &Facts::load(&store.plans().join("facts")))?;
+    let claim = |(node, output): (NodeId, Output)| {
+        Some(Claim { key: output.build?, tree: output.tree?, node: plan.derivation(node).id() })
+    };
+    Ok(plan.ids().zip(outputs).filter_map(claim).collect())
+}
+
+fn realise_and_tell(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> {
     let (begun, since) = (Instant::now(), SystemTime::now());
     let store = open_store(global)?;
     let place = memo_place(&store, verb);
@@ -269,6 +292,7 @@ pub(super) fn realise_plan(
         retry_failed: verb.retry_failed,
         retries: verb.retry,
         wait: verb.wait_timeout.map(Duration::from_secs),
+        ..Settings::default()
     };
     let world = Place { plan, store, facts };
     let run = watched(&display, stop, || realise(&world, &builder, &display, stop, settings));

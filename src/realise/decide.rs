@@ -104,6 +104,13 @@ impl Decider<'_> {
         self.progress.started(node);
         let job = Job { node, derivation, trees, layer: &layer, stop: self.stop, progress: self.progress };
         let (result, failed_tries) = self.run(&job);
+        if let Ok(tree) = &result
+            && let Err(error) = self.place.store.record_realisation(build, tree, self.settings.origin)
+            && let Ok(mut log) = layer.log()
+        {
+            // The build is good all the same; that a line of ours is missing is no harm.
+            let _ = writeln!(log, "jtwbuild: the history does not know of this: {error}");
+        }
         let record = LayerRecord {
             package: derivation.name.to_string(),
             kind: derivation.kind.word().to_owned(),

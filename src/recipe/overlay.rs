@@ -1,6 +1,6 @@
 //! `Recipes`: the built-in recipes, and the directories that override them file by file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -61,6 +61,8 @@ pub struct Recipes {
     overrides: BTreeMap<String, PathBuf>,
     /// What was read of them so far.
     read: Mutex<BTreeMap<String, Arc<[u8]>>>,
+    /// Every file that was read so far, built in or not.
+    used: Mutex<BTreeSet<String>>,
 }
 
 impl Recipes {
@@ -76,7 +78,7 @@ impl Recipes {
         for directory in directories {
             walk(directory, "", 0, &mut overrides)?;
         }
-        Ok(Self { overrides, read: Mutex::default() })
+        Ok(Self { overrides, ..Self::default() })
     }
 
     /// Paths that begin with `prefix`, sorted.
@@ -98,6 +100,7 @@ impl Recipes {
 
     /// The bytes of a file.
     pub fn bytes(&self, path: &str) -> Result<Arc<[u8]>, RecipesError> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
         let Some(place) = self.overrides.get(path) else {
             let bytes = BUILT_IN_FILES.get(path);
             return bytes
@@ -110,6 +113,11 @@ impl Recipes {
         let bytes: Arc<[u8]> = read_bounded(place)?.into();
         self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), bytes.clone());
         Ok(bytes)
+    }
+
+    /// The files that were read so far, built in or not.
+    pub fn used(&self) -> BTreeSet<String> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A text file, with the name that messages use for it.

@@ -60,7 +60,8 @@ pub enum Kind {
     File,
     /// Facts and memos.
     Cache,
-    /// A log of a run that was interrupted, or a record of runs of a universe that no root is for.
+    /// A log of a run that was interrupted, a record of runs of a universe that no root is for, or what
+    /// the history tells twice.
     Log,
     /// What a repair or a download has set aside for people to look at.
     Quarantine,

@@ -7,6 +7,7 @@
 //! trees/     names, kinds, link targets; files by inode, those that are not the pool's are hashed
 //! layers/    the record, its document against the key in its name, its tree
 //! archives/  SHA-256
+//! history    the checksums of its records
 //! plans/facts, manifests/   caches: what contradicts the rest costs nothing but time
 //! ```
 //!
@@ -118,6 +119,7 @@ pub fn verify(store: &Store, watch: &Watch<'_>) -> Result<Verified, StoreError> 
     records::archives(store, watch, &mut found)?;
     records::manifests(store, watch, &mut found)?;
     records::facts(store, &layers, &mut found);
+    records::history(store, &mut found)?;
     name_nodes(&layers, &mut found);
     found.sort_by_cached_key(Finding::place);
     let (notices, damage) = found.into_iter().partition(|finding| finding.damage.is_notice());

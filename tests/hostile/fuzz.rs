@@ -11,6 +11,7 @@ mod mutate;
 mod opam;
 mod packages;
 mod requests;
+mod statements;
 
 use std::collections::HashSet;
 use std::fs;

@@ -108,7 +108,10 @@ pub fn copy_linked(from: &Path, to: &Path) {
             }
         } else if kind.is_symlink() {
             std::os::unix::fs::symlink(fs::read_link(entry.path()).unwrap(), &target).unwrap();
-        } else if from.ends_with("plans") || fs::hard_link(entry.path(), &target).is_err() {
+        } else if from.ends_with("plans")
+            || name == "history"
+            || fs::hard_link(entry.path(), &target).is_err()
+        {
             fs::copy(entry.path(), &target).unwrap();
         }
     }

@@ -10,6 +10,7 @@ use super::{Event, Kind, Options, Report, Watch};
 use crate::source::Checksum;
 use crate::store::disk::look;
 use crate::store::facts::Facts;
+use crate::store::key::BuildKey;
 use crate::store::runs;
 use crate::store::tree::TreeHash;
 use crate::store::uses::Condemner;
@@ -60,6 +61,7 @@ impl Sweep<'_> {
         self.files(&links, &left)?;
         self.caches(&left)?;
         self.runs()?;
+        self.history()?;
         self.for_people()
     }
 
@@ -242,6 +244,21 @@ impl Sweep<'_> {
                 continue;
             }
             self.remove(Kind::Log, &path, format!("runs/{name}"))?;
+        }
+        Ok(())
+    }
+
+    /// What the history tells more than once, and the oldest keys that the store knows nothing else of.
+    fn history(&mut self) -> Result<(), StoreError> {
+        let layers: HashSet<BuildKey> = names(self.store, "layers")?
+            .iter()
+            .filter_map(|name| BuildKey::from_hex(name.rsplit_once('-')?.1))
+            .collect();
+        // A disk may still be too full for it; the history does no harm as it is.
+        match self.store.collect_history(self.options.dry_run, |key| layers.contains(key)) {
+            Ok(saved) if saved > 0 => self.report.count(Kind::Log, saved),
+            Err(error) if !error.is_no_space() => return Err(error),
+            _ => {}
         }
         Ok(())
     }

@@ -18,6 +18,10 @@ pub enum Object {
     Manifest(String),
     /// The memory of facts: a cache.
     Facts,
+    /// What was built for each key.
+    History,
+    /// Which statements of others were accepted.
+    Statements,
     /// A path, from the store's root, that means nothing here.
     Foreign(String),
 }
@@ -32,6 +36,8 @@ impl Object {
             Self::Archive(_) => "archive",
             Self::Manifest(_) => "manifest",
             Self::Facts => "facts",
+            Self::History => "history",
+            Self::Statements => "statements",
             Self::Foreign(_) => "foreign",
         }
     }
@@ -45,6 +51,8 @@ impl Object {
             Self::Archive(sum) => format!("archives/{}", sum.path()),
             Self::Manifest(name) => format!("manifests/{name}"),
             Self::Facts => "plans/facts".into(),
+            Self::History => "history".into(),
+            Self::Statements => "statements".into(),
             Self::Foreign(path) => path.clone(),
         }
     }

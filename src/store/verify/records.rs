@@ -19,7 +19,7 @@ use crate::store::{DIRECTORIES, Store, StoreError, disk};
 
 /// What else is in a store's directory. The README and what git needs are those of a project that
 /// keeps its store beside its files.
-const NAMES: [&str; 5] = ["format", "quarantine", "runs", "README.md", ".gitignore"];
+const NAMES: [&str; 7] = ["format", "history", "statements", "quarantine", "runs", "README.md", ".gitignore"];
 
 /// What a layer says, as far as verification needs it.
 #[derive(Clone, Debug)]
@@ -312,6 +312,24 @@ pub(super) fn facts(store: &Store, layers: &[Layer], found: &mut Vec<Finding>) {
         let reason = format!("{torn} damaged records are passed over");
         found.push(Finding::new(Object::Facts, Damage::Cache { reason }));
     }
+}
+
+/// Checks the history, and the memory of statements.
+pub(super) fn history(store: &Store, found: &mut Vec<Finding>) -> Result<(), StoreError> {
+    match store.seen_statements() {
+        Err(StoreError::Damaged { reason, .. }) => {
+            found.push(Finding::new(Object::Statements, Damage::Record { reason }));
+        }
+        seen => drop(seen?),
+    }
+    let reason = match store.history() {
+        Ok(history) if history.damaged == 0 => return Ok(()),
+        Ok(history) => format!("{} damaged records are passed over", history.damaged),
+        Err(StoreError::Damaged { reason, .. }) => reason,
+        Err(error) => return Err(error),
+    };
+    found.push(Finding::new(Object::History, Damage::Record { reason }));
+    Ok(())
 }
 
 #[cfg(test)]

@@ -101,6 +101,14 @@ pub fn repair(store: &Arc<Store>, verified: &Verified, refetch: Refetch) -> Resu
                 disk::remove_file(&store.plans().join("facts"))?;
                 Remedy::Removed
             }
+            Object::History => {
+                store.repair_history()?;
+                Remedy::Removed
+            }
+            Object::Statements => {
+                store.repair_statements()?;
+                Remedy::Removed
+            }
             _ => continue,
         };
         repaired.remedies.push((object.clone(), remedy));

@@ -1,0 +1,166 @@
+//! `jtwbuild key` and `jtwbuild statement`: keys, signatures, and who says what.
+
+mod import;
+mod leave;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::arguments::Global;
+use super::arguments::statements::{Check, Key, KeyVerb, Statement as Verb, StatementVerb};
+use super::load::open_store;
+use super::render;
+use super::trouble::{Exit, Trouble};
+use crate::statement::key::{KeyError, SecretKey};
+use crate::statement::{DraftError, MAX_BYTES, sign_draft};
+use crate::store::disk;
+
+pub(super) use self::import::{import, trust};
+pub(super) use self::leave::{check as check_signing, leave};
+
+pub(super) fn key(global: &Global, verb: &Key) -> Result<ExitCode, Trouble> {
+    match &verb.verb {
+        KeyVerb::Generate { file } => {
+            let mut public_file = file.as_os_str().to_owned();
+            public_file.push(".pub");
+            let public_file = Path::new(&public_file);
+            if disk::exists(public_file) {
+                return Err(KeyError::Exists { path: public_file.to_owned() }.into());
+            }
+            let public = SecretKey::generate(file)?.public()?.text();
+            let text = format!("untrusted comment: jtwbuild public key\n{public}\n");
+            disk::replace(public_file, text.as_bytes())?;
+            if !global.quiet {
+                let what = "keep it to yourself, it has no passphrase";
+                render::note(&format!("wrote {}: {what}", file.display()));
+                render::note(&format!("wrote {}: give it to those who trust you", public_file.display()));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        KeyVerb::Show { file } => {
+            let public = SecretKey::read(file)?.public()?.text();
+            Ok(render::data(&format!("{public}\n")))
+        }
+    }
+}
+
+pub(super) fn run(global: &Global, verb: &Verb) -> Result<ExitCode, Trouble> {
+    match &verb.verb {
+        StatementVerb::Sign { draft, sign_with } => sign(global, draft, sign_with),
+        StatementVerb::Check(verb) => check(global, verb),
+    }
+}
+
+fn sign(global: &Global, draft: &Path, key: &Path) -> Result<ExitCode, Trouble> {
+    let unreadable = |reason: String| {
+        let message = format!("the draft `{}` cannot be read: {reason}", draft.display());
+        Trouble::new(Exit::Input, "jtwbuild::statement::unreadable", message, None)
+    };
+    let length = disk::metadata(draft).map_err(|error| unreadable(error.to_string()))?.len();
+    if length > MAX_BYTES {
+        return Err(unreadable(format!("it has more than {MAX_BYTES} bytes")));
+    }
+    let bytes = std::fs::read(draft).map_err(|error| unreadable(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".into()))?;
+    let key = SecretKey::read(key)?;
+    let signed = sign_draft(&text, &key).map_err(|error| match error {
+        DraftError::Key(error) => Trouble::from(error),
+        DraftError::Malformed(error) => {
+            let message = format!("`{}` cannot be signed: {error}", draft.display());
+            let help = "a draft is what `--statement` writes without `--sign-with`, unchanged";
+            Trouble::new(Exit::Input, "jtwbuild::statement::malformed", message, Some(help))
+        }
+    })?;
+    leave::write(draft, &signed)?;
+    if !global.quiet {
+        render::note(&format!("signed {}", draft.display()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One statement of the object that `--json` prints.
+#[derive(Serialize)]
+struct Line<'a> {
+    place: &'a str,
+    /// Who it is, by the trust file.
+    party: &'a str,
+    /// What it calls itself.
+    calls_itself: &'a str,
+    universe: &'a str,
+    made: u64,
+    jtwbuild: &'a str,
+    nodes: usize,
+}
+
+fn check(global: &Global, verb: &Check) -> Result<ExitCode, Trouble> {
+    let store = open_store(global)?;
+    let trust = trust(&verb.imported)?;
+    let verified = import(&store, &verb.imported, &trust, false)?;
+    let lines = verified.iter().zip(&verb.imported.statements).map(|(verified, place)| {
+        let statement = verified.statement();
+        Line {
+            place,
+            party: &trust.parties[verified.party()].name,
+            calls_itself: &statement.party,
+            universe: &statement.universe,
+            made: statement.made,
+            jtwbuild: &statement.jtwbuild,
+            nodes: statement.nodes.len(),
+        }
+    });
+    let lines: Vec<Line<'_>> = lines.collect();
+    let mut text = String::new();
+    if verb.json {
+        text = serde_json::to_string_pretty(&serde_json::json!({ "statements": lines }))
+            .expect("a report has only text keys");
+        text.push('\n');
+    } else {
+        for line in &lines {
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "{}: {} about {}, {} nodes, made {} with jtwbuild {}",
+                line.place,
+                line.party,
+                line.universe,
+                line.nodes,
+                render::moment(line.made),
+                line.jtwbuild
+            );
+        }
+    }
+    Ok(render::data(&text))
+}
+
+impl From<KeyError> for Trouble {
+    fn from(error: KeyError) -> Self {
+        let (exit, code, help) = match &error {
+            KeyError::Io { .. } => (Exit::Environment, "jtwbuild::key::io", None),
+            KeyError::NotOne { .. } => (
+                Exit::Input,
+                "jtwbuild::key::malformed",
+                Some("`jtwbuild key generate` makes a key; `minisign -G -W` too"),
+            ),
+            KeyError::Exposed { .. } => (
+                Exit::Input,
+                "jtwbuild::key::exposed",
+                Some("`chmod 600` it; if somebody else may have read it, make another key"),
+            ),
+            KeyError::Protected { .. } => (
+                Exit::Input,
+                "jtwbuild::key::protected",
+                Some(
+                    "sign the draft with minisign itself (see the guide on statements), or use a key without passphrase",
+                ),
+            ),
+            KeyError::Exists { .. } => {
+                (Exit::Input, "jtwbuild::key::exists", Some("keys are never overwritten: name another file"))
+            }
+            KeyError::Crypto(_) => (Exit::Environment, "jtwbuild::key::crypto", None),
+        };
+        Self::new(exit, code, error, help)
+    }
+}
