@@ -2,6 +2,7 @@
 //! below it print.
 
 mod arguments;
+mod audit;
 mod batch;
 mod diff;
 mod doctor;
@@ -62,6 +63,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         Verb::Diff(verb) => diff::run(global, verb),
         Verb::Show(verb) => inspect::show(global, verb),
         Verb::Log(verb) => inspect::log(global, verb),
+        Verb::Audit(verb) => audit::run(global, verb),
         Verb::Verify(verb) => verify::run(global, verb),
         Verb::Serve(verb) => serve::run(global, verb),
         Verb::Opam(verb) => switch::opam(global, verb),

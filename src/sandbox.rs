@@ -11,6 +11,7 @@
 //! without anything, and no other process. What it adds on top of a captured overlay is read back
 //! by the engine, through a descriptor, after its last process is gone.
 
+pub mod conditions;
 pub mod ground;
 pub mod layers;
 pub mod support;
@@ -43,6 +44,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use self::conditions::Conditions;
 use self::groups::{Group, Groups};
 pub use self::limits::MemoryLimit;
 use self::message::{End, Job, JobMount, Scratch};
@@ -202,13 +204,25 @@ impl Sandbox {
         log: &File,
         stop: &AtomicBool,
     ) -> Result<Report, Failure> {
+        self.run_under(&Conditions::default(), request, store, log, stop)
+    }
+
+    /// [`Self::run`] in other surroundings than those of every build.
+    pub fn run_under(
+        &self,
+        conditions: &Conditions,
+        request: &Request,
+        store: &Arc<Store>,
+        log: &File,
+        stop: &AtomicBool,
+    ) -> Result<Report, Failure> {
         let trial = self.trial().map_err(|error| error.failure())?;
         let overlays = check(request, store)?;
         step("checked");
         let started = Instant::now();
         let in_memory = Scratch::Memory { bytes: self.settings.scratch };
         let first = if trial.memory_is_fit {
-            self.attempt(request, store, log, stop, started, in_memory)?
+            self.attempt(conditions, request, (store, log, stop), started, in_memory)?
         } else {
             Attempt::Full
         };
@@ -217,7 +231,7 @@ impl Sandbox {
             Attempt::Full => {
                 let scratch = DiskScratch::make(store)?;
                 let kind = Scratch::Disk { directory: absolute(&scratch.path)?, identity: scratch.identity };
-                match self.attempt(request, store, log, stop, started, kind)? {
+                match self.attempt(conditions, request, (store, log, stop), started, kind)? {
                     Attempt::Done(followed, limit) => (followed, limit, Some(scratch)),
                     Attempt::Full => return Err(Failure::NoSpace { what: "the builder's files".to_owned() }),
                 }
@@ -243,10 +257,9 @@ impl Sandbox {
 
     fn attempt(
         &self,
+        conditions: &Conditions,
         request: &Request,
-        store: &Store,
-        log: &File,
-        stop: &AtomicBool,
+        (store, log, stop): (&Store, &File, &AtomicBool),
         started: Instant,
         scratch: Scratch,
     ) -> Result<Attempt, Failure> {
@@ -258,7 +271,11 @@ impl Sandbox {
             .and_then(|groups| groups.make(&request.limits).ok());
         step("grouped");
         let is_in_memory = matches!(scratch, Scratch::Memory { .. });
-        let job = self.job(request, store, scratch, group.is_some())?;
+        let job = Job {
+            parallel: conditions.parallel.unwrap_or(self.settings.parallel),
+            conditions: conditions.clone(),
+            ..self.job(request, store, scratch, group.is_some())?
+        };
         let io = |what: &str, error: &std::io::Error| Failure::Machine {
             what: format!("starting a sandbox: {what}"),
             reason: error.to_string(),
@@ -332,6 +349,7 @@ impl Sandbox {
             processes: request.limits.processes,
             parallel: self.settings.parallel,
             one_by_one: !self.settings.old_overlays,
+            conditions: Conditions::default(),
             visit: None,
         })
     }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::packages::jtw_failure;
-use super::{LocalBuilder, publish, taken};
+use super::{LocalBuilder, Product, taken};
 use crate::assemble::{AssembleError, Member, Parts, assemble};
 use crate::derivation::{Assembly, Jtw, OUT};
 use crate::jtw;
 use crate::outcome::Failure;
 use crate::realise::{Job, machine_trouble};
 use crate::request::{Command, Layer, Mount, Request};
-use crate::store::tree::{Tree, TreeHash};
+use crate::store::staging::Staging;
+use crate::store::tree::Tree;
 
 /// Where compiled archives are written in the sandbox.
 const OUT_DIRECTORY: &str = "/out";
@@ -40,18 +41,18 @@ pub(super) fn jtw_request(job: &Job<'_>, spec: &Jtw, analysis: &jtw::Analysis) -
 }
 
 impl LocalBuilder<'_> {
-    pub(super) fn jtw(&self, job: &Job<'_>, spec: &Jtw) -> Result<TreeHash, Failure> {
+    pub(super) fn jtw(&self, job: &Job<'_>, spec: &Jtw) -> Result<Product, Failure> {
         let analysis = self.analysis(job, spec)?;
-        let finish = |compiled: &Tree, staging: &_| {
-            let tree = jtw::finish(&analysis, compiled, staging);
-            publish(staging, &tree.map_err(|error| jtw_failure(&spec.package, &error))?)
+        let finish = |compiled: &Tree, staging: Staging| {
+            let tree = jtw::finish(&analysis, compiled, &staging);
+            Ok((tree.map_err(|error| jtw_failure(&spec.package, &error))?, staging))
         };
         let Some(request) = jtw_request(job, spec, &analysis) else {
-            return finish(&Tree::default(), &self.stage()?);
+            return finish(&Tree::default(), self.stage()?);
         };
-        let mut report = self.run(job, &request)?;
+        let mut report = self.run(job, &self.varied(request))?;
         let compiled = taken(&mut report, OUT)?;
-        finish(&compiled, &report.staging)
+        finish(&compiled, report.staging)
     }
 
     /// What is to be compiled for the browser.
@@ -74,7 +75,7 @@ impl LocalBuilder<'_> {
         analysis.map_err(|error| jtw_failure(&spec.package, &error))
     }
 
-    pub(super) fn assembly(&self, job: &Job<'_>, spec: &Assembly) -> Result<TreeHash, Failure> {
+    pub(super) fn assembly(&self, job: &Job<'_>, spec: &Assembly) -> Result<Product, Failure> {
         let tools = self.tree(&job.trees[spec.tools])?;
         let page = match spec.page {
             Some(page) => self.tree(&job.trees[page])?,
@@ -108,6 +109,6 @@ impl LocalBuilder<'_> {
             AssembleError::Store(error) => machine_trouble(&error),
             error => Failure::BadInput { what: "the site".into(), reason: error.to_string() },
         })?;
-        publish(&staging, &site.tree)
+        Ok((site.tree, staging))
     }
 }

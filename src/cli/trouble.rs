@@ -31,6 +31,8 @@ pub(super) enum Exit {
     Environment = 4,
     /// The store holds something that is not what its name says.
     Corrupt = 5,
+    /// Builds of a node give different outputs.
+    NotReproducible = 6,
     /// An error in jtwbuild itself; what a panic gives anyway.
     Internal = 101,
     /// Stopped by the user.

@@ -13,12 +13,14 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{AccessFlags, Gid, Pid, Uid, access, chdir};
 
+use super::conditions::Conditions;
 use super::message::{ENTER, End, Ended, Event, Job, STOP, Visit, receive, send};
 use super::{filter, limits, namespaces, root};
 use crate::request::Command;
@@ -65,6 +67,7 @@ fn prepare(job: &Job, ids: (Uid, Gid)) -> Result<(Vec<OwnedFd>, SignalFd), root:
         let null = nix::fcntl::open("/dev/null", nix::fcntl::OFlag::O_RDONLY, nix::sys::stat::Mode::empty())?;
         namespaces::duplicate_onto(&null, 0)?;
         limits::apply(job.processes)?;
+        surround(&job.conditions)?;
         nix::sys::prctl::set_dumpable(false)?;
         namespaces::install_filter(&filter::program_inside())?;
         SignalFd::with_flags(
@@ -78,6 +81,22 @@ fn prepare(job: &Job, ids: (Uid, Gid)) -> Result<(Vec<OwnedFd>, SignalFd), root:
             Err(root::Refused { step: "the limits of the run".to_owned(), errno, detail: String::new() })
         }
     }
+}
+
+/// What of the conditions this process hands on to all that it starts.
+fn surround(conditions: &Conditions) -> nix::Result<()> {
+    let usual = Conditions::default();
+    if let Some(most) = conditions.processors {
+        let allowed = sched_getaffinity(Pid::from_raw(0))?;
+        let mut fewer = CpuSet::new();
+        let processors = (0..CpuSet::count()).filter(|number| allowed.is_set(*number).unwrap_or(false));
+        processors.take(most.max(1)).try_for_each(|number| fewer.set(number))?;
+        sched_setaffinity(Pid::from_raw(0), &fewer)?;
+    }
+    if (conditions.fixed_addresses, conditions.old_kernel) != (usual.fixed_addresses, usual.old_kernel) {
+        namespaces::set_personality(conditions.fixed_addresses, conditions.old_kernel)?;
+    }
+    Ok(())
 }
 
 /// Runs the stages, then the command of a visit, and ends what is left each time. `None` when the
