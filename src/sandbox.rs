@@ -31,6 +31,11 @@ mod root;
 mod spawner;
 mod terminal;
 mod top;
+#[cfg(target_arch = "x86_64")]
+mod trace;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "sandbox/untraced.rs"]
+mod trace;
 mod watch;
 
 use std::collections::{BTreeMap, HashSet};

@@ -18,6 +18,10 @@ const OTHER_NUMBER: u32 = 4711;
 const OTHER_LOCALE: &str = "fr_CH.UTF-8";
 const OTHER_LANGUAGES: &str = "fr_CH:fr";
 const OTHER_ZONE: &str = "JTW-13:37";
+/// When builds of an audit begin by their own clock, and when varied ones do: another year, month, day,
+/// weekday, hour, minute and second.
+const CLOCK: i64 = 1_900_000_000;
+const OTHER_CLOCK: i64 = CLOCK + 400 * 86_400 + 7 * 3600 + 13 * 60 + 19;
 /// Its directories.
 const OTHER_HOME: &str = "/varied/home";
 const OTHER_TEMPORARY: &str = "/varied/tmp";
@@ -27,7 +31,7 @@ const OTHER_JOBS: usize = 5;
 /// Who else may read what it makes: nobody.
 const OTHER_UMASK: u32 = 0o077;
 /// So many busy sandboxes run beside it for each processor.
-const BUSY: usize = 4;
+const BUSY: usize = 8;
 
 impl Rebuilder for LocalBuilder<'_> {
     fn rebuild(&self, job: &Job<'_>, manner: Manner) -> Result<Output, Failure> {
@@ -39,6 +43,9 @@ impl Rebuilder for LocalBuilder<'_> {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let reason = |variation| match variation {
             Variation::Cpus if processors == 1 => Some("there is one processor only".to_owned()),
+            Variation::Time | Variation::Readdir if !Conditions::CAN_TRACE => {
+                Some("programs can be told another time and order on x86-64 only".to_owned())
+            }
             _ => None,
         };
         variations.iter().filter_map(|variation| Some((variation, reason(variation)?))).collect()
@@ -73,6 +80,10 @@ impl LocalBuilder<'_> {
         }
         conditions.fixed_addresses = !is_varied(Variation::Aslr);
         conditions.old_kernel = is_varied(Variation::Kernel);
+        conditions.reversed_listings = is_varied(Variation::Readdir);
+        if self.manner.held.has(Variation::Time) || is_varied(Variation::Time) {
+            conditions.clock = Some(if is_varied(Variation::Time) { OTHER_CLOCK } else { CLOCK });
+        }
         conditions
     }
 

@@ -21,11 +21,18 @@ pub struct Conditions {
     pub fixed_addresses: bool,
     /// Whether the kernel calls itself 2.6, as it can for old programs.
     pub old_kernel: bool,
+    /// What the clock says in the beginning, in seconds since 1970, going slowly from there; otherwise it
+    /// is the machine's. See [`Self::CAN_TRACE`].
+    pub clock: Option<i64>,
+    /// Whether directories are listed the other way round. See [`Self::CAN_TRACE`].
+    pub reversed_listings: bool,
 }
 
 impl Conditions {
     /// User and group of every build.
     pub const USER: u32 = 1000;
+    /// Whether there can be a clock and listings that the machine does not have.
+    pub const CAN_TRACE: bool = cfg!(target_arch = "x86_64");
 }
 
 impl Default for Conditions {
@@ -39,6 +46,8 @@ impl Default for Conditions {
             parallel: None,
             fixed_addresses: true,
             old_kernel: false,
+            clock: None,
+            reversed_listings: false,
         }
     }
 }

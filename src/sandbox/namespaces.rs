@@ -270,6 +270,12 @@ pub fn set_personality(fixed_addresses: bool, old_kernel: bool) -> nix::Result<(
     check(c_long::from(unsafe { libc::personality(flags.into()) })).map(drop)
 }
 
+/// Leaves a traced process, which has been told to stop, as it is until it is told to go on.
+pub fn listen(process: Pid) -> nix::Result<()> {
+    // SAFETY: this request takes no addresses.
+    check(unsafe { libc::ptrace(libc::PTRACE_LISTEN, process.as_raw(), 0, 0) }).map(drop)
+}
+
 /// Installs a filter of system calls for this process and its children.
 pub fn install_filter(program: &[Instruction]) -> nix::Result<()> {
     let length = u16::try_from(program.len()).map_err(|_| Errno::E2BIG)?;
