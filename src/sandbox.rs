@@ -28,6 +28,7 @@ mod namespaces;
 mod network;
 mod remedy;
 mod root;
+mod scratch;
 mod spawner;
 mod terminal;
 mod top;
@@ -53,6 +54,7 @@ use self::conditions::Conditions;
 use self::groups::{Group, Groups};
 pub use self::limits::MemoryLimit;
 use self::message::{End, Job, JobMount, Scratch};
+use self::scratch::DiskScratch;
 use self::spawner::Spawner;
 pub use self::support::Check;
 use self::top::Top;
@@ -61,7 +63,7 @@ use crate::outcome::Failure;
 use crate::request::{Capture, Command, Layer, Mount, Request, Usage};
 use crate::store::staging::Staging;
 use crate::store::tree::{RelPath, Tree};
-use crate::store::{Store, StoreError, disk};
+use crate::store::{Store, StoreError};
 
 /// An overlay takes this many layers (the kernel's limit).
 const MOST_LAYERS: usize = 500;
@@ -371,34 +373,6 @@ enum Attempt {
     Done(Followed, MemoryLimit),
     /// It failed, and its scratch space was full.
     Full,
-}
-
-/// A private directory of the store's scratch space, removed when dropped.
-struct DiskScratch {
-    path: std::path::PathBuf,
-    /// Its device and number, by which the sandbox knows that it got no other.
-    identity: (u64, u64),
-}
-
-impl DiskScratch {
-    fn make(store: &Store) -> Result<Self, Failure> {
-        let path = store.scratch_path("sandbox").map_err(|error| store_failed(&error))?;
-        disk::make_private_directory(&path).map_err(|error| store_failed(&error))?;
-        let status = nix::sys::stat::lstat(&path).map_err(|errno| Failure::Machine {
-            what: format!("looking at {}", path.display()),
-            reason: errno.desc().to_owned(),
-        })?;
-        let made = Self { path, identity: (status.st_dev, status.st_ino) };
-        step("scratch");
-        Ok(made)
-    }
-}
-
-impl Drop for DiskScratch {
-    fn drop(&mut self) {
-        // What stays goes with the store's scratch space.
-        let _ = disk::remove_tree(&self.path);
-    }
 }
 
 /// An overlay of a request with the trees of its layers.

@@ -18,7 +18,11 @@ type Fixture = (&'static str, &'static str, &'static [&'static str]);
 const FIXTURES: &[Fixture] = &[
     ("by-time", "date +%s > $out/x", &["time"]),
     ("by-fraction", "date +%Y-%N > $out/x", &["time"]),
-    ("by-file-time", "umask 022; touch a; tar cf - a | cut -b 137-147 > $out/x; stat -c %Y a >> $out/x", &["time"]),
+    (
+        "by-file-time",
+        "umask 022; touch a; tar cf - a | cut -b 137-147 > $out/x; stat -c %Y a >> $out/x",
+        &["time"],
+    ),
     ("by-jobs", "built() { echo $2 > $out/x; }; built all -j2", &["jobs"]),
     ("by-cpus", "nproc > $out/x", &["cpus"]),
     ("by-hostname", "hostname > $out/x", &["hostname"]),
@@ -38,9 +42,11 @@ const FIXTURES: &[Fixture] = &[
     ("by-kernel", "uname -r > $out/x", &["kernel"]),
     ("by-load", BY_LOAD, &["load"]),
     // Causes that come together, and causes beside each other.
-    ("by-two", "case $(hostname)/$(id -u) in elsewhere/4711) echo a ;; *) echo b ;; esac > $out/x", &[
-        "hostname, user",
-    ]),
+    (
+        "by-two",
+        "case $(hostname)/$(id -u) in elsewhere/4711) echo a ;; *) echo b ;; esac > $out/x",
+        &["hostname, user"],
+    ),
     ("by-either", "hostname > $out/x; umask > $out/y", &["hostname", "umask"]),
     ("by-date", "date > $out/x", &["time", "timezone"]),
     ("by-failure", "test $(id -u) = 1000; touch $out/x", &["user"]),
@@ -58,14 +64,18 @@ const FIXTURES: &[Fixture] = &[
     ("temporary", "t=$(mktemp); echo made > $t; cp $t $out/x", &[]),
     ("here", "echo here > a; cp $PWD/a $out/x", &[]),
     ("archive", "tar cf $out/x -C /in/tree/d f1", &["user"]),
-    ("many-processes", "for i in $(seq 60); do (echo $i > f$i) & done; wait; cat $(ls f* | sort) > $out/x", &[]),
+    (
+        "many-processes",
+        "for i in $(seq 60); do (echo $i > f$i) & done; wait; cat $(ls f* | sort) > $out/x",
+        &[],
+    ),
     ("signals", "sh -c 'kill -STOP $$; echo on > $out/x' & sleep 0.2; kill -CONT $!; wait", &[]),
     ("quiet", "true", &[]),
 ];
 
 /// Whether there is a crowd shows in how long a known amount of work takes.
 const BY_LOAD: &str = r#"
-work='i=0; while [ $i -lt 150000 ]; do i=$((i+1)); done'
+work='i=0; while [ $i -lt 80000 ]; do i=$((i+1)); done'
 took=$( (time -f '%e %U %S' sh -c "$work") 2>&1 )
 echo $took | awk '{ print ($1 > 6.5 * ($2 + $3)) ? "crowded" : "calm" }' > $out/x
 "#;
@@ -90,9 +100,9 @@ fn table(ended: &Ended) -> BTreeMap<String, (String, Vec<String>)> {
     nodes
         .map(|node| {
             let causes = node["causes"].as_array().expect("a list").iter().map(|cause| {
-                let varied = cause["variations"].as_array().map(|names| {
-                    names.iter().map(text).collect::<Vec<String>>().join(", ")
-                });
+                let varied = cause["variations"]
+                    .as_array()
+                    .map(|names| names.iter().map(text).collect::<Vec<String>>().join(", "));
                 match (cause["cause"].as_str(), varied) {
                     (Some("varied"), Some(varied)) => varied,
                     (word, varied) => format!("{word:?} {varied:?}"),

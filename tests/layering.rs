@@ -143,6 +143,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "assemble",
         ],
     ),
+    ("publish", &["outcome", "store", "jtw", "assemble"]),
+    ("inspect", &["cmi", "source", "outcome", "lock", "store", "solution", "derivation", "plan", "assemble"]),
+    ("audit", &["outcome", "derivation", "store", "realise", "inspect"]),
     (
         "builder",
         &[
@@ -163,10 +166,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "realise",
             "jtw",
             "assemble",
+            "audit",
         ],
     ),
-    ("publish", &["outcome", "store", "jtw", "assemble"]),
-    ("inspect", &["cmi", "source", "outcome", "lock", "store", "solution", "derivation", "plan", "assemble"]),
     ("serve", &["store", "publish"]),
     ("doctor", &["request", "outcome", "store", "fetch", "sandbox"]),
     (
@@ -196,6 +198,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
             "fetch",
             "inspect",
+            "audit",
             "repository",
             "sandbox",
             "memo",

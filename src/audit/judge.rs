@@ -204,9 +204,7 @@ impl Bench<'_> {
             } else {
                 causes = self.causes(expected, hash(&shown.0) != expected)?;
                 // What was stored was built with the clock as it was then, not as an audit holds it.
-                let is_by_clock = |cause: &Cause| {
-                    matches!(cause, Cause::Varied { variations } if variations.has(Variation::Time))
-                };
+                let is_by_clock = |cause: &Cause| matches!(cause, Cause::Varied { variations } if variations.has(Variation::Time));
                 if expected != Some(reference.tree.hash()) && !causes.iter().any(is_by_clock) {
                     causes.push(Cause::Stored);
                 }

@@ -1,14 +1,18 @@
 //! Building for an audit: an output that is not published, made as always or with something varied.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use super::{AnySandbox, LocalBuilder};
+use super::{AnySandbox, LocalBuilder, Product};
 use crate::audit::{Manner, Output, Rebuilder, Variation, Variations};
 use crate::outcome::Failure;
 use crate::realise::{Job, machine_trouble};
 use crate::request::{Command, Mount, Request};
 use crate::sandbox::Report;
 use crate::sandbox::conditions::Conditions;
+use crate::store::Store;
+use crate::store::tree::{Tree, TreeHash};
 
 /// What a varied build calls its host, its user and its group.
 const OTHER_HOST: &str = "elsewhere";
@@ -30,8 +34,12 @@ const OTHER_BUILD_PATH: &str = "/varied/path/of/the/build";
 const OTHER_JOBS: usize = 5;
 /// Who else may read what it makes: nobody.
 const OTHER_UMASK: u32 = 0o077;
-/// So many busy sandboxes run beside it for each processor.
+/// So many busy sandboxes run beside it for each processor, for so long, and then not: what races meets
+/// both, and a long build does not take many times as long.
 const BUSY: usize = 8;
+const RUSH: Duration = Duration::from_secs(2);
+const CALM: Duration = Duration::from_secs(4);
+const GLANCE: Duration = Duration::from_millis(20);
 
 impl Rebuilder for LocalBuilder<'_> {
     fn rebuild(&self, job: &Job<'_>, manner: Manner) -> Result<Output, Failure> {
@@ -91,7 +99,7 @@ impl LocalBuilder<'_> {
     /// the request's root.
     pub(super) fn under_load(
         sandbox: &AnySandbox,
-        store: &std::sync::Arc<crate::store::Store>,
+        store: &Arc<Store>,
         request: &Request,
         work: impl FnOnce() -> Result<Report, Failure>,
     ) -> Result<Report, Failure> {
@@ -106,28 +114,53 @@ impl LocalBuilder<'_> {
         let stages = vec![vec![Command { argv, cwd: "/".to_owned() }]];
         let busy = Request { mounts: root, stages, ..request.clone() };
         let log = std::fs::File::options().write(true).open("/dev/null");
-        let log = log.map_err(|error| Failure::Machine { what: "/dev/null".into(), reason: error.to_string() })?;
+        let log =
+            log.map_err(|error| Failure::Machine { what: "/dev/null".into(), reason: error.to_string() })?;
         let count = BUSY * std::thread::available_parallelism().map_or(1, usize::from);
-        let is_over = AtomicBool::new(false);
+        let (is_over, is_calm) = (AtomicBool::new(false), AtomicBool::new(false));
+        let is = |flag: &AtomicBool| flag.load(Ordering::Relaxed);
+        let pass = |time: Duration| {
+            let begun = Instant::now();
+            while !is(&is_over) && begun.elapsed() < time {
+                std::thread::sleep(GLANCE);
+            }
+        };
+        let be_busy = || {
+            while !is(&is_over) {
+                if is(&is_calm) {
+                    std::thread::sleep(GLANCE);
+                } else {
+                    drop(sandbox.run(&busy, store, &log, &is_calm));
+                }
+            }
+        };
+        let come_and_go = || {
+            while !is(&is_over) {
+                is_calm.store(false, Ordering::Relaxed);
+                pass(RUSH);
+                is_calm.store(true, Ordering::Relaxed);
+                pass(CALM);
+            }
+            is_calm.store(true, Ordering::Relaxed);
+        };
         std::thread::scope(|scope| {
-            for _ in 0..count {
-                let run = || drop(sandbox.run(&busy, store, &log, &is_over));
-                // With fewer threads than wanted there is less load.
-                let _ = std::thread::Builder::new().spawn_scoped(scope, run);
+            // With fewer threads than there should be, there is less load.
+            if std::thread::Builder::new().spawn_scoped(scope, &come_and_go).is_ok() {
+                for _ in 0..count {
+                    let _ = std::thread::Builder::new().spawn_scoped(scope, &be_busy);
+                }
             }
             let result = work();
             is_over.store(true, Ordering::Relaxed);
+            is_calm.store(true, Ordering::Relaxed);
             result
         })
     }
 
     /// What a stored tree holds, as an output that could be published.
-    pub(super) fn of_store(
-        &self,
-        hash: &crate::store::tree::TreeHash,
-    ) -> Result<super::Product, Failure> {
+    pub(super) fn of_store(&self, hash: &TreeHash) -> Result<Product, Failure> {
         let tree = self.store.tree(hash).map_err(|error| machine_trouble(&error))?;
-        Ok((crate::store::tree::Tree::clone(&tree), self.stage()?))
+        Ok((Tree::clone(&tree), self.stage()?))
     }
 }
 
@@ -178,7 +211,8 @@ fn move_build_path(request: &mut Request) {
     let Some(from) = mount.map(|mount| mount.at().to_owned()) else {
         // The root directory is where it is.
         if cwd != "/" {
-            for command in request.stages.iter_mut().flatten().filter(|command| is_below(&command.cwd, &cwd)) {
+            for command in request.stages.iter_mut().flatten().filter(|command| is_below(&command.cwd, &cwd))
+            {
                 command.cwd = format!("{OTHER_BUILD_PATH}{}", &command.cwd[cwd.len()..]);
             }
             request.mounts.push(empty_directory(OTHER_BUILD_PATH));

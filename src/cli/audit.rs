@@ -80,12 +80,20 @@ pub(super) fn run(global: &Global, verb: &Audit) -> Result<ExitCode, Trouble> {
     let vary = possible(global, vary, &builder);
     let wanted = verb.jobs.map_or_else(processors, usize::from);
     let jobs = most_builders().map_or(wanted, |most| wanted.min(most));
-    let run = realise_inputs(global, &Place { plan: &plan, store: &store, facts: &facts }, &nodes, &builder, &stop, jobs);
+    let run = realise_inputs(
+        global,
+        &Place { plan: &plan, store: &store, facts: &facts },
+        &nodes,
+        &builder,
+        &stop,
+        jobs,
+    );
     if !run.is_success() {
         render::error_text(&summary::root_causes(&store, &plan, &run));
     }
     let settings = Judging { times: verb.times, vary, bisect: !verb.no_bisect };
-    let bench = Bench { plan: &plan, store: &store, facts: &facts, run: &run, builder: &builder, stop: &stop };
+    let bench =
+        Bench { plan: &plan, store: &store, facts: &facts, run: &run, builder: &builder, stop: &stop };
     let lines = bench.judge_all(global, &nodes, settings, jobs)?;
     let seconds = begun.elapsed().as_secs_f64();
     let universe = loaded.universe.name.as_str();
@@ -149,7 +157,8 @@ fn realise_inputs(
     stop: &Stop,
     jobs: usize,
 ) -> Run {
-    let mut inputs: Vec<NodeId> = nodes.iter().flat_map(|node| place.plan.derivation(*node).needs()).collect();
+    let mut inputs: Vec<NodeId> =
+        nodes.iter().flat_map(|node| place.plan.derivation(*node).needs()).collect();
     inputs.sort_unstable();
     inputs.dedup();
     let display = Display::new(place.plan, loudness(global));
@@ -179,7 +188,8 @@ impl Bench<'_> {
     ) -> Result<Vec<Line>, Trouble> {
         let display = AuditDisplay::new(self.plan, loudness(global), nodes.len());
         let next = AtomicUsize::new(0);
-        let results: Vec<Mutex<Option<Result<Line, Trouble>>>> = nodes.iter().map(|_| Mutex::default()).collect();
+        let results: Vec<Mutex<Option<Result<Line, Trouble>>>> =
+            nodes.iter().map(|_| Mutex::default()).collect();
         let work = || {
             while let Some(node) = nodes.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let line = self.judge(*node, settings, &display);
@@ -215,7 +225,9 @@ impl Bench<'_> {
                 let judgement = judge(&subject, settings, self.builder, with);
                 Line { id: derivation.id(), judgement, because: None }
             }
-            Err(because) => Line { id: derivation.id(), judgement: Judgement::none(), because: Some(because) },
+            Err(because) => {
+                Line { id: derivation.id(), judgement: Judgement::none(), because: Some(because) }
+            }
         };
         display.judged(node, &line);
         Ok(line)
@@ -227,7 +239,10 @@ impl Bench<'_> {
         let build = derivation.build_key(trees);
         let tree = match self.facts.built(&build) {
             Some(tree) => Some(tree),
-            None => self.store.layer(&Store::layer_id(derivation.kind.word(), &build))?.and_then(|layer| layer.tree),
+            None => self
+                .store
+                .layer(&Store::layer_id(derivation.kind.word(), &build))?
+                .and_then(|layer| layer.tree),
         };
         // From now on it is not collected.
         Ok(match tree {
@@ -246,9 +261,9 @@ fn exit(lines: &[Line], stop: &Stop) -> Option<Exit> {
     if has(Verdict::NotReproducible) {
         return Some(Exit::NotReproducible);
     }
-    let is_verdict = |line: &Line| line.judgement.failure.as_ref().is_none_or(crate::outcome::Failure::is_verdict);
-    let open: Vec<&Line> =
-        lines.iter().filter(|line| line.judgement.verdict == Verdict::NotJudged).collect();
+    let is_verdict =
+        |line: &Line| line.judgement.failure.as_ref().is_none_or(crate::outcome::Failure::is_verdict);
+    let open: Vec<&Line> = lines.iter().filter(|line| line.judgement.verdict == Verdict::NotJudged).collect();
     match open.as_slice() {
         [] => None,
         open if open.iter().all(|line| is_verdict(line)) => Some(Exit::Failed),

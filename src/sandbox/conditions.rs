@@ -79,8 +79,7 @@ mod tests {
     fn only_the_builder_is_renamed() {
         let passwd =
             "root:x:0:0:root:/root:/bin/sh\nbuilder:x:1000:1000:builder:/tmp:/bin/sh\nx:x:11000:1:x:/:/\n";
-        let expected =
-            "root:x:0:0:root:/root:/bin/sh\nother:x:7:7:other:/tmp:/bin/sh\nx:x:11000:1:x:/:/\n";
+        let expected = "root:x:0:0:root:/root:/bin/sh\nother:x:7:7:other:/tmp:/bin/sh\nx:x:11000:1:x:/:/\n";
         assert_eq!(renamed(passwd, 1000, "other", 7), expected);
         assert_eq!(renamed("root:x:0:\nbuilder:x:1000:\n", 1000, "other", 7), "root:x:0:\nother:x:7:\n");
     }

@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
 
-use super::groups::Groups;
 use super::conditions::Conditions;
+use super::groups::Groups;
 use super::message::{self, Event, Job, JobMount, Scratch};
 use super::namespaces;
 use super::remedy;

@@ -98,9 +98,7 @@ impl Clock {
     /// What it shows at a real moment.
     fn at(&self, moment: i128) -> i128 {
         match self.hurried {
-            Some(since) if moment > since => {
-                self.shown + (since - self.began) / SLOWER + (moment - since)
-            }
+            Some(since) if moment > since => self.shown + (since - self.began) / SLOWER + (moment - since),
             _ => self.shown + (moment - self.began) / SLOWER,
         }
     }

@@ -88,8 +88,11 @@ pub(super) fn ending(universe: &str, lines: &[Line], seconds: f64) -> String {
         [Verdict::Reproducible, Verdict::IntermediatesDiffer, Verdict::NotReproducible, Verdict::NotJudged];
     let count = |verdict| lines.iter().filter(|line| line.judgement.verdict == verdict).count();
     let counts = verdicts.map(|verdict| (count(verdict), verdict.words()));
-    let counts: Vec<String> =
-        counts.iter().filter(|(count, _)| *count > 0).map(|(count, words)| format!("{count} {words}")).collect();
+    let counts: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, words)| format!("{count} {words}"))
+        .collect();
     let builds: u32 = lines.iter().map(|line| line.judgement.builds).sum();
     let nodes = lines.len();
     let plural = if nodes == 1 { "" } else { "s" };

@@ -96,7 +96,8 @@ impl Builder for Fetching<'_> {
     fn build(&self, job: &Job<'_>) -> Result<TreeHash, Failure> {
         let Self { store, pins, fetcher } = *self;
         let sandbox = &AnySandbox::start(None);
-        LocalBuilder { store, pins, fetcher, sandbox, scrutiny: Scrutiny::Quick, manner: Manner::default() }.build(job)
+        LocalBuilder { store, pins, fetcher, sandbox, scrutiny: Scrutiny::Quick, manner: Manner::default() }
+            .build(job)
     }
 }
 

@@ -124,7 +124,14 @@ fn rebuild(
     stop: &Stop,
 ) -> Result<(), Trouble> {
     let Universe { loaded, plan, pins } = universe;
-    let builder = LocalBuilder { store, pins, fetcher: &loaded.fetcher, sandbox, scrutiny: Scrutiny::Quick, manner: Manner::default() };
+    let builder = LocalBuilder {
+        store,
+        pins,
+        fetcher: &loaded.fetcher,
+        sandbox,
+        scrutiny: Scrutiny::Quick,
+        manner: Manner::default(),
+    };
     let facts = Facts::load(&store.plans().join("facts"));
     let settings = Settings { jobs: processors(), ..Settings::default() };
     let build = |targets: Vec<NodeId>| {
