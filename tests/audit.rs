@@ -7,8 +7,10 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use support::{Ended, TestUniverse};
+use support::{Ended, TestUniverse, skip};
 
 /// A node: its name, its script, and the causes that an audit has to find, each a set of variations;
 /// none for one that is reproducible.
@@ -40,7 +42,6 @@ const FIXTURES: &[Fixture] = &[
     ("by-readdir-of-inputs", "find /in/tree > $out/x", &["readdir"]),
     ("by-aslr", "grep stack /proc/self/maps > $out/x", &["aslr"]),
     ("by-kernel", "uname -r > $out/x", &["kernel"]),
-    ("by-load", BY_LOAD, &["load"]),
     // Causes that come together, and causes beside each other.
     (
         "by-two",
@@ -73,12 +74,29 @@ const FIXTURES: &[Fixture] = &[
     ("quiet", "true", &[]),
 ];
 
-/// Whether there is a crowd shows in how long a known amount of work takes.
-const BY_LOAD: &str = r#"
+/// Whether there is a crowd shows in how much longer a known amount of work takes than the processor
+/// works on it: more than so many times as long.
+fn by_load(most: f64) -> String {
+    format!(
+        r#"
 work='i=0; while [ $i -lt 80000 ]; do i=$((i+1)); done'
 took=$( (time -f '%e %U %S' sh -c "$work") 2>&1 )
-echo $took | awk '{ print ($1 > 6.5 * ($2 + $3)) ? "crowded" : "calm" }' > $out/x
-"#;
+echo $took | awk '{{ print ($1 > {most:.1} * ($2 + $3)) ? "crowded" : "calm" }}' > $out/x
+"#
+    )
+}
+
+/// How much longer than the processor works on it a thread's work takes on this machine now.
+fn crowd() -> f64 {
+    let ticks = || {
+        let told = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        let first = told.split_whitespace().next().unwrap();
+        Duration::from_nanos(first.parse().unwrap())
+    };
+    let (begun, before) = (Instant::now(), ticks());
+    while begun.elapsed() < Duration::from_secs(1) {}
+    begun.elapsed().as_secs_f64() / (ticks() - before).as_secs_f64()
+}
 
 /// Differs by itself, whatever is varied.
 const ITSELF: &str = "head -c 8 /dev/urandom > $out/x";
@@ -113,6 +131,12 @@ fn table(ended: &Ended) -> BTreeMap<String, (String, Vec<String>)> {
         .collect()
 }
 
+/// These tests run one after the other: each would be a busy machine for the others.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The names of everything in a store but what processes keep for themselves.
 fn contents(store: &Path) -> Vec<String> {
     fn walk(path: &Path, found: &mut Vec<String>) {
@@ -135,6 +159,7 @@ fn contents(store: &Path) -> Vec<String> {
 /// False alarms: none; missed: none; each cause by its name.
 #[test]
 fn every_way_of_being_irreproducible_is_found_and_named_and_nobody_else_is_accused() {
+    let _alone = alone();
     let Some(universe) = TestUniverse::buildable(&fixtures()) else { return };
     // One at a time, or nodes would be the load of each other.
     universe.run("realise universe.toml -q --jobs 1").success();
@@ -186,6 +211,7 @@ name = "behind"
 inputs = ["broken"]
 script = "touch $out/x"
 "#;
+    let _alone = alone();
     let Some(universe) = TestUniverse::buildable(text) else { return };
     let ended = universe.run("audit universe.toml --json --times 2 node/good node/bad");
     assert_eq!(ended.code, Some(6), "{ended}");
@@ -208,6 +234,7 @@ script = "touch $out/x"
 
 #[test]
 fn variations_are_those_that_were_asked_for() {
+    let _alone = alone();
     let text = format!(
         "name = \"few\"\n[[node]]\nname = \"host\"\nscript = \"hostname > $out/x\"\n[[node]]\nname = \"chance\"\nscript = \"{ITSELF}\"\n"
     );
@@ -231,4 +258,27 @@ fn variations_are_those_that_were_asked_for() {
     assert!(unknown.stderr.contains("did you mean `hostname`?"), "{unknown}");
     let fetched = universe.run("audit universe.toml nobody");
     assert!(fetched.stderr.contains("the plan has no node `nobody`"), "{fetched}");
+}
+
+/// What only a busy machine shows. Other programs make this machine busy as well, and less so the next
+/// moment: the fixture is cut to how busy it is, and tried again if that changes meanwhile.
+#[test]
+fn a_difference_that_only_a_busy_machine_makes_is_found() {
+    let _alone = alone();
+    let mut last = None;
+    for _ in 0..6 {
+        let Some(crowd) = (0..20).map(|_| crowd()).find(|crowd| *crowd <= 4.0) else { break };
+        let script = by_load(crowd + 2.0);
+        let text = format!("name = \"busy\"\n[[node]]\nname = \"by-load\"\nscript = '''{script}'''\n");
+        let Some(universe) = TestUniverse::buildable(&text) else { return };
+        let ended = universe.run("audit universe.toml by-load --json");
+        if table(&ended)["node/by-load"] == ("not-reproducible".to_owned(), vec!["load".to_owned()]) {
+            return;
+        }
+        last = Some(ended);
+    }
+    match last {
+        Some(ended) => panic!("{ended}"),
+        None => skip("a machine that is not busy with other things"),
+    }
 }

@@ -36,7 +36,7 @@ const OTHER_JOBS: usize = 5;
 const OTHER_UMASK: u32 = 0o077;
 /// So many busy sandboxes run beside it for each processor, for so long, and then not: what races meets
 /// both, and a long build does not take many times as long.
-const BUSY: usize = 8;
+const BUSY: usize = 4;
 const RUSH: Duration = Duration::from_secs(2);
 const CALM: Duration = Duration::from_secs(4);
 const GLANCE: Duration = Duration::from_millis(20);
