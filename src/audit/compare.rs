@@ -67,7 +67,7 @@ pub fn is_published(kind: Kind, path: &RelPath) -> bool {
         Kind::Build => {
             let name = path.file_name().and_then(|name| name.as_str()).unwrap_or_default();
             let is_one = |known: &&str| name == *known || name.ends_with(&format!(".{known}"));
-            ["META", "worker.js", "dynamic_cmis.json", "cmi", "cma.js"].iter().any(|known| is_one(&known))
+            ["META", "worker.js", "dynamic_cmis.json", "cmi", "cma.js"].iter().any(is_one)
                 || name.starts_with("META.")
         }
     }

@@ -145,9 +145,9 @@ impl LocalBuilder<'_> {
         };
         std::thread::scope(|scope| {
             // With fewer threads than there should be, there is less load.
-            if std::thread::Builder::new().spawn_scoped(scope, &come_and_go).is_ok() {
+            if std::thread::Builder::new().spawn_scoped(scope, come_and_go).is_ok() {
                 for _ in 0..count {
-                    let _ = std::thread::Builder::new().spawn_scoped(scope, &be_busy);
+                    let _ = std::thread::Builder::new().spawn_scoped(scope, be_busy);
                 }
             }
             let result = work();

@@ -22,7 +22,7 @@ pub(super) fn told(line: &Line) -> String {
 
 /// Why outputs differ, or why there is no judgement.
 fn reasons(line: &Line) -> String {
-    let mut reasons: Vec<String> = line.judgement.causes.iter().map(cause).collect();
+    let mut reasons: Vec<String> = line.judgement.causes.iter().copied().map(cause).collect();
     if let Some(because) = &line.because {
         reasons.push(format!("its input {because} could not be had"));
     }
@@ -32,7 +32,7 @@ fn reasons(line: &Line) -> String {
     reasons.join("; ")
 }
 
-fn cause(cause: &Cause) -> String {
+fn cause(cause: Cause) -> String {
     match cause {
         Cause::Itself => "differs with nothing varied".to_owned(),
         Cause::Varied { variations } if variations.len() > 1 => format!("{variations} together"),
