@@ -172,7 +172,10 @@ impl Tracer {
             self.begin(pid)?;
             // A process that lets itself be traced cannot be told to stop as others are, and one that has
             // not executed yet cannot be seized: its memory belongs to a user namespace above.
-            ptrace::detach(pid, Signal::SIGSTOP)?;
+            // A signal that comes with letting go is not heeded at this point: it has to wait already, or the
+            // program begins with nobody there whom the filter could call.
+            kill(pid, Signal::SIGSTOP)?;
+            ptrace::detach(pid, None)?;
             let options = Options::PTRACE_O_TRACEFORK
                 | Options::PTRACE_O_TRACEVFORK
                 | Options::PTRACE_O_TRACECLONE
