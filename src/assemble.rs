@@ -5,15 +5,18 @@
 //! compiler/<version>/<hash>/{worker.js, lib/ocaml/…}
 //! p/<package>/<version>/<hash>/lib/<d>/…
 //! p/<package>/<version>/findlib_index{,.json}        for packages that were asked for
-//! u/<hash>/findlib_index{,.json}
+//! u/<hash>/findlib_index{,.json}, descriptions.bundle
+//! u/<hash>/packages.json                             what the page shows about packages
 //! ```
 //!
 //! What is below a hash never changes; everything else is small and replaced at publication.
 
 mod case;
+mod descriptions;
 mod index;
 mod interfaces;
 pub mod join;
+pub mod packages;
 mod primitives;
 
 use std::collections::BTreeMap;
@@ -30,7 +33,10 @@ use crate::store::StoreError;
 use crate::store::staging::Staging;
 use crate::store::tree::{File, Name, Node, RelPath, Tree, TreeError};
 
+use self::index::Listed;
+
 pub use self::index::{FILE_NAMES as INDEX_FILES, Index, IndexCompiler};
+pub use self::packages::FILE_NAME as PACKAGES;
 pub use self::primitives::missing_in;
 
 /// The page's list of what a universe holds, at the site's root.
@@ -106,6 +112,9 @@ pub struct Member<'a> {
     pub version: &'a str,
     /// One line for the page.
     pub description: &'a str,
+    /// Where people read more, and under which licence it is.
+    pub homepage: Option<&'a str>,
+    pub license: Option<&'a str>,
     /// [`finish`](crate::jtw::finish)'s tree.
     pub layer: &'a Tree,
     /// Whether the universe asks for it by name; if so it has an index of its own.
@@ -194,11 +203,28 @@ pub fn assemble(parts: &Parts<'_>, staging: &Staging) -> Result<Site, AssembleEr
         clashes.extend(case::clashes(&lib).into_iter().map(|problem| (one.member.name.to_owned(), problem)));
         tree.insert(&path(&format!("{}/lib", one.place()))?, Node::Directory(Arc::new(lib)))?;
     }
-    let universe = format!("u/{}", universe_hash(&compiler, &placed));
-    put_index(&universe, "../..", &compiler, parts.effects, &placed, staging, &mut tree)?;
+    let summaries: Vec<PackageSummary> = placed.iter().map(|one| summary_of(one, &placed)).collect();
+    let packages = packages::describe(&placed, &summaries, staging)?.to_json();
+    // A part's directory says what the part is called.
+    let name = parts.is_part.then_some(parts.name);
+    let universe = format!("u/{}", universe_hash(&compiler, &placed, &packages, name));
+    let packages_at = format!("{universe}/{PACKAGES}");
+    put(&mut tree, &packages_at, &packages, staging)?;
+    let metas = placed
+        .iter()
+        .flat_map(|one| one.record.metas.iter().map(move |meta| format!("{}/lib/{meta}", one.place())));
+    let bundle = descriptions::put_bundle(&universe, &compiler, &placed, staging, &mut tree)?;
+    let listed = Listed {
+        compiler: &compiler,
+        effects: parts.effects,
+        metas: metas.collect(),
+        packages: packages_at,
+        bundle,
+    };
+    put_index(&universe, "../..", &listed, staging, &mut tree)?;
     for one in placed.iter().filter(|one| one.member.is_target) {
         let at = format!("p/{}/{}", one.member.name, one.member.version);
-        put_index(&at, "../../..", &compiler, parts.effects, &placed, staging, &mut tree)?;
+        put_index(&at, "../../..", &listed, staging, &mut tree)?;
     }
     let (at, up) = if parts.is_part { (format!("{universe}/"), "../..") } else { (String::new(), ".") };
     let file = index::FILE_NAMES[1];
@@ -207,7 +233,7 @@ pub fn assemble(parts: &Parts<'_>, staging: &Staging) -> Result<Site, AssembleEr
         index: if parts.is_part { file.to_owned() } else { format!("{universe}/{file}") },
         compiler: compiler.relative_to(up),
         effects: parts.effects,
-        packages: placed.iter().map(|one| summary_of(one, &placed)).collect(),
+        packages: summaries,
     };
     put(
         &mut tree,
@@ -312,13 +338,21 @@ fn content_hash(payload: &str, missing: &BTreeMap<String, Vec<String>>) -> Strin
     shortened(&hasher.finalize().to_hex())
 }
 
-/// Covers the compiler's directory and, sorted, `name.version/hash` of every member.
-fn universe_hash(compiler: &IndexCompiler, placed: &[Placed<'_>]) -> String {
+/// Covers the compiler's directory, sorted `name.version/hash` of every member, and what is said about
+/// them: all that the universe's directory holds.
+fn universe_hash(
+    compiler: &IndexCompiler,
+    placed: &[Placed<'_>],
+    packages: &[u8],
+    name: Option<&str>,
+) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(compiler.place().as_bytes());
     for one in placed {
         hasher.update(format!("\n{}.{}/{}", one.member.name, one.member.version, one.hash).as_bytes());
     }
+    hasher.update(b"\n").update(blake3::hash(packages).as_bytes());
+    hasher.update(name.unwrap_or_default().as_bytes());
     shortened(&hasher.finalize().to_hex())
 }
 
@@ -349,16 +383,11 @@ fn published_lib(one: &Placed<'_>, staging: &Staging) -> Result<Tree, AssembleEr
 fn put_index(
     at: &str,
     up: &str,
-    compiler: &IndexCompiler,
-    effects: Effects,
-    placed: &[Placed<'_>],
+    listed: &Listed<'_>,
     staging: &Staging,
     tree: &mut Tree,
 ) -> Result<(), AssembleError> {
-    let metas = placed
-        .iter()
-        .flat_map(|one| one.record.metas.iter().map(move |meta| format!("{}/lib/{meta}", one.place())));
-    let json = Index::new(compiler, effects, metas, at, up).to_json();
+    let json = Index::new(listed, at, up).to_json();
     for name in index::FILE_NAMES {
         put(tree, &format!("{at}/{name}"), &json, staging)?;
     }

@@ -292,6 +292,11 @@ pub struct AssemblyPackage {
     pub name: String,
     pub version: String,
     pub description: String,
+    /// Home page and licence, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub homepage: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
     /// Its browser artifacts.
     pub jtw: Slot,
     /// Whether the user asked for it, rather than another package.

@@ -5,6 +5,7 @@
 //! arguments. A package without findlib libraries is a success with an empty tree; what is wrong
 //! with single libraries is recorded as a [`Problem`] and the rest goes on.
 
+mod bundle;
 mod compile;
 mod dynamic_cmis;
 mod finish;
@@ -29,6 +30,7 @@ use crate::store::tree::{File, Name, Node, RelPath, Tree, TreeError};
 
 pub use crate::effects::Effects;
 
+pub use self::bundle::{BundleRef, bundle};
 pub use self::compile::{BUG, Kind, Step, missing_primitives, provided_primitives};
 pub use self::dynamic_cmis::{DynamicCmis, FILE_NAME as DYNAMIC_CMIS};
 pub use self::finish::{Artifacts, artifacts, finish};

@@ -113,6 +113,9 @@ pub struct PackageRecipe {
     /// The recipe's file; spans of the requirements below are bytes of its text.
     pub file: SourceFile,
     pub description: String,
+    /// For people: an `http` or `https` address, and an SPDX expression.
+    pub homepage: Option<String>,
+    pub license: Option<String>,
     /// What users of the package see too.
     pub depends: Vec<Requirement>,
     /// What only its build sees.
@@ -163,6 +166,8 @@ impl PackageRecipe {
     ) -> Result<Self, SourceError> {
         read_file(file, "package", |table| {
             let description = table.required("description", Value::line);
+            let homepage = table.optional("homepage", |value| value.text_with(homepage));
+            let license = table.optional("license", Value::line);
             let depends = requirements(table, "depends");
             let build_depends = requirements(table, "build-depends");
             let findlib = table.optional("findlib", |value| value.list(Value::text)).unwrap_or_default();
@@ -177,6 +182,8 @@ impl PackageRecipe {
                 version: version.clone(),
                 file: file.clone(),
                 description: description?,
+                homepage,
+                license,
                 depends,
                 build_depends,
                 findlib,
@@ -190,6 +197,20 @@ impl PackageRecipe {
     pub fn is_provided_by_base(&self) -> bool {
         self.provision == Provision::Base
     }
+}
+
+fn homepage(text: &str) -> Result<String, TextError> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    if rest.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(TextError {
+            code: "homepage",
+            message: format!("`{}` is not the address of a web page", text.escape_debug()),
+            label: "not an address".into(),
+            help: Some("write it as `https://example.org/`".into()),
+            within: None,
+        });
+    }
+    Ok(text.to_owned())
 }
 
 fn requirements(table: &mut Table<'_>, key: &'static str) -> Vec<Requirement> {

@@ -63,6 +63,8 @@ impl Releases for OpamReleases<'_> {
             name: name.clone(),
             version,
             description,
+            homepage: recipe.homepage,
+            license: recipe.license,
             file: recipe.file,
             setenv: recipe.setenv,
             source,

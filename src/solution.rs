@@ -79,6 +79,8 @@ pub struct OpamRelease {
     pub name: PackageName,
     pub version: Version,
     pub description: String,
+    pub homepage: Option<String>,
+    pub license: Option<String>,
     /// What building reads of its opam file, in normal form.
     pub file: String,
     /// What those see in their environment that are built with it, in normal form.
@@ -151,6 +153,24 @@ impl Chosen {
             Release::Recipe(recipe) => &recipe.description,
             Release::Opam(release) => &release.description,
             Release::Debian(release) => &release.description,
+        }
+    }
+
+    /// Where people read more about it, as whoever packaged it says.
+    pub fn homepage(&self) -> Option<&str> {
+        match &self.release {
+            Release::Recipe(recipe) => recipe.homepage.as_deref(),
+            Release::Opam(release) => release.homepage.as_deref(),
+            Release::Debian(_) => None,
+        }
+    }
+
+    /// Its licence, as whoever packaged it says.
+    pub fn license(&self) -> Option<&str> {
+        match &self.release {
+            Release::Recipe(recipe) => recipe.license.as_deref(),
+            Release::Opam(release) => release.license.as_deref(),
+            Release::Debian(_) => None,
         }
     }
 
@@ -283,6 +303,8 @@ mod tests {
             name: PackageName::new(name).unwrap(),
             version: Version::new("1").unwrap(),
             description: String::new(),
+            homepage: None,
+            license: None,
             file: String::new(),
             setenv: None,
             source: None,

@@ -159,10 +159,15 @@ fn a_built_package_can_be_looked_at() {
     ] {
         assert!(shown.contains(line), "no `{line}` in\n{shown}");
     }
-    let log = universe.run("log universe.toml fmt.0.9.0 --locked --offline");
-    assert_eq!(log.code, Some(3), "source, build and jtw have that name: {log}");
-    let log = universe.run("log universe.toml build/fmt.0.9.0 --locked --offline").success();
-    assert!(log.stdout.contains("ocamlfind"), "{log}");
+    for name in ["fmt.0.9.0", "fmt"] {
+        let log = universe.run(&format!("log universe.toml {name} --locked --offline"));
+        assert_eq!(log.code, Some(3), "source, build and jtw have that name: {log}");
+        assert!(log.stderr.contains("may be any of"), "{log}");
+    }
+    for name in ["build/fmt.0.9.0", "build/fmt"] {
+        let log = universe.run(&format!("log universe.toml {name} --locked --offline")).success();
+        assert!(log.stdout.contains("ocamlfind"), "{log}");
+    }
 }
 
 #[test]

@@ -3,12 +3,13 @@
 import { InterruptedError, OcamlWorker, mimeUrl } from "./client/jtw-client.mjs";
 
 const $ = (id) => document.getElementById(id);
-const [statusLine, transcript, input, runButton, stopButton, completions, packages, filter, noMatch] = [
-  "status", "transcript", "input", "run", "stop", "completions", "packages", "filter", "no-match",
+const [statusLine, transcript, input, runButton, stopButton, completions, packages] = [
+  "status", "transcript", "input", "run", "stop", "completions", "packages",
 ].map($);
 
 let worker = null;
 let baseUrl; // the site's root, when it is known
+const loading = new Set(); // libraries, loaded if nothing fails
 let current = null; // the transcript entry that is being evaluated
 
 function element(tag, className, text) {
@@ -73,35 +74,7 @@ function chooseUniverse(universe) {
   return chosen;
 }
 
-function showPackages(index) {
-  const names = new Set();
-  for (const url of index.meta_files ?? index.metas ?? []) {
-    const parts = url.split("/");
-    names.add(parts[parts.length - 2]);
-  }
-  names.delete("stdlib");
-  const buttons = [...names].sort().map((name) => {
-    const item = element("li");
-    const button = element("button", "", name);
-    button.type = "button";
-    button.title = `#require "${name}";;`;
-    button.addEventListener("click", () => insertRequire(name));
-    item.append(button);
-    return item;
-  });
-  packages.replaceChildren(...buttons);
-  filter.hidden = buttons.length < 12;
-}
-
-filter.addEventListener("input", () => {
-  const wanted = filter.value.trim().toLowerCase();
-  let shown = 0;
-  for (const item of packages.children) {
-    item.hidden = !item.textContent.toLowerCase().includes(wanted);
-    if (!item.hidden) shown++;
-  }
-  noMatch.hidden = shown > 0;
-});
+packages.addEventListener("jtw-require", ({ detail }) => insertRequire(detail.library));
 
 function insertRequire(name) {
   const line = `#require "${name}";;`;
@@ -113,15 +86,16 @@ async function start() {
   setState("loading", "Loading OCaml…");
   try {
     const indexUrl = await findIndex();
+    packages.index = indexUrl;
     const found = await OcamlWorker.fromIndex(indexUrl, baseUrl, {
       timeout: Infinity, // a program may run for as long as the user lets it
       initTimeout: 120000,
       onProgress: ({ library, done, total }) => {
+        loading.add(library);
         statusLine.textContent = `Loading ${library} (${done + 1} of ${total})…`;
       },
     });
     worker = found.worker;
-    showPackages(found.index);
     await worker.init(found);
     setState("ready", `Ready, OCaml ${found.index.compiler.version}`);
     input.focus();
@@ -210,6 +184,8 @@ async function run() {
       current.firstChild.after(block);
     }
     if (stderr !== "") addErrors(stderr);
+    if (!/^Error\b/m.test(stderr)) packages.loaded = [...packages.loaded, ...loading];
+    loading.clear();
     const required = /^#require\s+"([^"]*)"/.exec(code);
     if (required && current.childElementCount === 1) addBlock("quiet", "", `Loaded ${required[1]}.`);
   } catch (error) {
@@ -248,6 +224,7 @@ async function stop() {
     return fail(error);
   }
   isReplaying = false;
+  if (!replay) packages.loaded = [];
   if (replay) note.textContent = "Stopped. What was evaluated before is there again.";
   settle();
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::jtw::Effects;
+use crate::jtw::{BundleRef, Effects};
 
 /// Older workers ask for the first, newer ones for the second; both hold the same bytes.
 pub const FILE_NAMES: [&str; 2] = ["findlib_index", "findlib_index.json"];
@@ -17,6 +17,13 @@ pub struct Index {
     pub meta_files: Vec<String>,
     /// The same list under the key that older workers know.
     pub metas: Vec<String>,
+    /// [`Packages`](super::packages::Packages), for people; an addition of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packages: Option<String>,
+    /// The file that holds the META files and what describes the libraries' interfaces, if that is
+    /// little; an addition of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jtw_bundle: Option<BundleRef>,
 }
 
 /// Which worker goes with the libraries.
@@ -50,22 +57,33 @@ impl IndexCompiler {
     }
 }
 
+/// What an index lists, by paths from the site's root.
+pub(super) struct Listed<'a> {
+    pub compiler: &'a IndexCompiler,
+    pub effects: Effects,
+    pub metas: Vec<String>,
+    pub packages: String,
+    pub bundle: Option<BundleRef>,
+}
+
 impl Index {
-    /// `metas` are relative to the root; `at` is the index's directory and `up` leads back.
-    pub(super) fn new(
-        compiler: &IndexCompiler,
-        effects: Effects,
-        metas: impl Iterator<Item = String>,
-        at: &str,
-        up: &str,
-    ) -> Self {
+    /// The index in the directory `at`, from which `up` leads back to the root.
+    pub(super) fn new(listed: &Listed<'_>, at: &str, up: &str) -> Self {
+        let compiler = listed.compiler;
         let stdlib = format!("{}/lib/ocaml/stdlib/META", compiler.place());
-        let relative = |path: String| match path.strip_prefix(at).and_then(|rest| rest.strip_prefix('/')) {
+        let relative = |path: &String| match path.strip_prefix(at).and_then(|rest| rest.strip_prefix('/')) {
             Some(below) => below.to_owned(),
             None => format!("{up}/{path}"),
         };
-        let meta_files: Vec<String> = metas.chain([stdlib]).map(relative).collect();
-        Self { compiler: compiler.relative_to(up), effects, metas: meta_files.clone(), meta_files }
+        let meta_files: Vec<String> = listed.metas.iter().chain([&stdlib]).map(relative).collect();
+        Self {
+            compiler: compiler.relative_to(up),
+            effects: listed.effects,
+            metas: meta_files.clone(),
+            meta_files,
+            packages: Some(relative(&listed.packages)),
+            jtw_bundle: listed.bundle.as_ref().map(|one| BundleRef { file: relative(&one.file), ..*one }),
+        }
     }
 
     /// The file's bytes.

@@ -1,7 +1,7 @@
 //! Sites of a few tiny layers.
 
 use super::*;
-use crate::jtw::{LibraryRecord, fixture::Fixture, tools_layer};
+use crate::jtw::{BundleRef, LibraryRecord, fixture::Fixture, tools_layer};
 
 /// A layer with one library in `lib/<name>`.
 pub(super) fn layer(fixture: &Fixture, name: &str, library: LibraryRecord) -> Tree {
@@ -46,10 +46,10 @@ fn tools(fixture: &Fixture) -> Tree {
 }
 
 pub(super) fn member<'a>(name: &'a str, layer: &'a Tree, is_target: bool) -> Member<'a> {
-    Member { name, version: "1", description: "for tests", layer, is_target }
+    Member { name, version: "1", description: "for tests", homepage: None, license: None, layer, is_target }
 }
 
-fn assembled(fixture: &Fixture, members: &[Member<'_>]) -> Result<Site, AssembleError> {
+pub(super) fn assembled(fixture: &Fixture, members: &[Member<'_>]) -> Result<Site, AssembleError> {
     assembled_with(fixture, &tools(fixture), members)
 }
 
@@ -86,6 +86,7 @@ fn site_is_the_same_to_the_byte_whatever_the_order() {
     for name in [
         UNIVERSE.to_owned(),
         format!("{}/findlib_index.json", site.universe),
+        format!("{}/{PACKAGES}", site.universe),
         "p/fmt/1/findlib_index.json".to_owned(),
         format!("p/fmt/1/{}/lib/fmt/{DYNAMIC_CMIS}", site.summary.packages[0].content_hash),
     ] {
@@ -165,6 +166,29 @@ fn a_change_of_one_package_moves_its_url_and_the_universe_and_nothing_else() {
     assert_ne!(hashes(&before)[1], hashes(&after)[1]);
     assert_ne!(before.universe, after.universe);
     assert_eq!(before.summary.compiler, after.summary.compiler);
+}
+
+/// Neither has anything for browsers, so only their names tell them apart.
+#[test]
+fn universes_without_libraries_have_places_of_their_own_on_one_site() {
+    let fixture = Fixture::new();
+    let tools = tools(&fixture);
+    let part = |name| {
+        let parts = Parts {
+            name,
+            compiler_version: "5.4.1",
+            effects: Effects::Disabled,
+            tools: &tools,
+            members: &[],
+            page: &Tree::default(),
+            is_part: true,
+        };
+        assemble(&parts, &fixture.staging).unwrap().tree
+    };
+    let joined =
+        join::join("both", &[&part("conf-gmp.1"), &part("conf-m4.1")], &Tree::default(), &fixture.staging);
+    let listed: join::Universes = serde_json::from_str(&fixture.text(&joined.unwrap(), UNIVERSE)).unwrap();
+    assert_eq!(listed.universes.len(), 2);
 }
 
 #[test]
@@ -256,7 +280,7 @@ fn the_page_shows_text_and_never_markup() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/page");
     let mut scripts = 0;
     let list = |directory| std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let paths = list(root.clone()).chain(list(root.join("client")));
+    let paths = list(root.clone()).chain(list(root.join("client"))).chain(list(root.join("packages")));
     for path in paths.filter(|path| path.is_file()) {
         let text = std::fs::read_to_string(&path).unwrap();
         let shown = path.display();
@@ -283,4 +307,43 @@ fn the_page_shows_text_and_never_markup() {
         }
     }
     assert!(scripts >= 2);
+}
+
+#[test]
+fn descriptions_of_a_small_universe_are_in_one_file_that_every_index_names() {
+    let fixture = Fixture::new();
+    let fmt = layer(&fixture, "fmt", library("fmt", &[], &[], &[]));
+    let site = assembled(&fixture, &[member("fmt", &fmt, true)]).unwrap();
+    let universe = site.universe.as_str();
+    let bundle = fixture.text(&site.tree, &format!("{universe}/descriptions.bundle"));
+    let (list, files) = bundle.split_once("\n\n").unwrap();
+    let names: Vec<&str> = list.lines().skip(1).map(|line| line.rsplit(' ').next().unwrap()).collect();
+    let mut whole = String::new();
+    for name in &names {
+        whole += &fixture.text(&site.tree, name.strip_prefix("../../").unwrap());
+    }
+    assert_eq!(files, whole);
+    assert_eq!(names.iter().filter(|name| name.ends_with("/META")).count(), 2);
+    assert_eq!(names.iter().filter(|name| name.ends_with(DYNAMIC_CMIS)).count(), 3);
+    for (at, file) in [
+        (universe, "descriptions.bundle".to_owned()),
+        ("p/fmt/1", format!("../../../{universe}/descriptions.bundle")),
+    ] {
+        let json = fixture.text(&site.tree, &format!("{at}/findlib_index.json"));
+        let index: Index = serde_json::from_str(&json).unwrap();
+        let expected = BundleRef { file, bytes: bundle.len() as u64 };
+        assert_eq!(index.jtw_bundle, Some(expected));
+    }
+}
+
+#[test]
+fn descriptions_of_a_large_universe_are_in_no_bundle() {
+    let fixture = Fixture::new();
+    let mut fmt = layer(&fixture, "fmt", library("fmt", &[], &[], &[]));
+    let meta = "#".repeat(300_000);
+    fmt.replace(&path("lib/fmt/META").unwrap(), Node::File(fixture.add(&meta))).unwrap();
+    let site = assembled(&fixture, &[member("fmt", &fmt, true)]).unwrap();
+    let json = fixture.text(&site.tree, &format!("{}/findlib_index.json", site.universe));
+    assert!(!json.contains("jtw_bundle"));
+    assert!(!Fixture::listing(&site.tree).iter().any(|name| name.ends_with(".bundle")));
 }

@@ -91,6 +91,8 @@ impl LocalBuilder<'_> {
                 name: &package.name,
                 version: &package.version,
                 description: &package.description,
+                homepage: package.homepage.as_deref(),
+                license: package.license.as_deref(),
                 layer,
                 is_target: package.asked_for,
             })

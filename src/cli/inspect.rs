@@ -113,13 +113,24 @@ fn find(global: &Global, arguments: &UniverseArguments, wanted: &str) -> Result<
     Ok(Found { store, plan, node, build })
 }
 
-/// The node with this id, or the only one with this name, or the only one whose name begins so
-/// (`fmt` for `build/fmt.0.9.0`).
+/// The node with this id or, if that leaves no choice, this name; versions may be left out (`build/fmt`
+/// for `build/fmt.0.9.0`).
 pub(super) fn by_name(plan: &Plan, wanted: &str) -> Result<NodeId, Trouble> {
     if let Some(node) = plan.find(wanted) {
         return Ok(node);
     }
-    let named: Vec<NodeId> = plan.ids().filter(|node| &*plan.derivation(*node).name == wanted).collect();
+    let nodes_where = |is_it: &dyn Fn(&str) -> bool| -> Vec<NodeId> {
+        let is_named = |node: &NodeId| {
+            let derivation = plan.derivation(*node);
+            is_it(&derivation.name) || is_it(&derivation.id())
+        };
+        plan.ids().filter(is_named).collect()
+    };
+    let mut named = nodes_where(&|name| name == wanted);
+    if named.is_empty() {
+        // No name of an opam package has a dot in it.
+        named = nodes_where(&|name| name.split_once('.').is_some_and(|(name, _)| name == wanted));
+    }
     if let [node] = named.as_slice() {
         return Ok(*node);
     }

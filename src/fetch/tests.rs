@@ -94,12 +94,12 @@ fn archive(bytes: &[u8], places: impl IntoIterator<Item = Place>) -> Archive {
     Archive::new(sum(bytes), places.into_iter().collect())
 }
 
-/// Limits under which a test does not wait for long.
+/// Limits under which a test tries again at once, but waits for a server on a busy machine.
 fn quick() -> Limits {
     Limits {
         bytes: 1 << 20,
-        connect: Duration::from_millis(500),
-        stall: Duration::from_millis(400),
+        connect: Duration::from_secs(20),
+        stall: Duration::from_secs(20),
         attempts: 3,
         pause: Duration::from_millis(5),
         redirects: 5,
@@ -108,6 +108,12 @@ fn quick() -> Limits {
 
 fn fetcher() -> Fetcher {
     Fetcher::new(Settings { limits: quick(), ..Settings::default() })
+}
+
+/// One that gives slow servers up: for tests of just that.
+fn hasty() -> Fetcher {
+    let limits = Limits { connect: Duration::from_millis(500), stall: Duration::from_millis(400), ..quick() };
+    Fetcher::new(Settings { limits, ..Settings::default() })
 }
 
 fn path(text: &str) -> RelPath {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::bundle::BundleRef;
 use crate::store::tree::Name;
 
 /// The file's name.
@@ -23,6 +24,10 @@ pub struct DynamicCmis {
     /// ours, absent when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jtw_missing_primitives: Vec<String>,
+    /// The file that holds all interfaces of this directory. An addition of ours, absent when there
+    /// is at most one interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jtw_bundle: Option<BundleRef>,
 }
 
 impl DynamicCmis {
@@ -43,6 +48,7 @@ impl DynamicCmis {
             dcs_toplevel_modules: modules.into_iter().collect(),
             dcs_file_prefixes: prefixes.into_iter().collect(),
             jtw_missing_primitives: missing,
+            jtw_bundle: None,
         }
     }
 

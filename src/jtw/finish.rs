@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::findlib::LibDir;
+use crate::store::StoreError;
 use crate::store::staging::Staging;
-use crate::store::tree::{File, Node, RelPath, Tree};
+use crate::store::tree::{File, Name, Node, RelPath, Tree};
 
+use super::bundle::{BundleRef, CMIS_BUNDLE, bundle};
 use super::compile::{bug, bug_file, missing_primitives, stem};
 use super::dynamic_cmis::{self, DynamicCmis};
 use super::payload::{PACKAGE_PAYLOAD, payload_hash};
@@ -34,7 +36,7 @@ impl Archives {
 /// What browsers need of some libraries.
 #[derive(Clone, Debug, Default)]
 pub struct Artifacts {
-    /// `lib/<d>/{META, *.cmi, *.cma.js, dynamic_cmis.json}`. Every `dcs_url` is `lib/<d>/`.
+    /// `lib/<d>/{META, *.cmi, cmis.bundle, *.cma.js, dynamic_cmis.json}`. Every `dcs_url` is `lib/<d>/`.
     pub tree: Tree,
     /// META files, relative to `lib`.
     pub metas: Vec<String>,
@@ -90,10 +92,27 @@ pub fn artifacts(analysis: &Analysis, compiled: &Tree, blobs: &dyn Blobs) -> Res
         }
         let missing = missing.get(directory).into_iter().flatten().map(|name| (*name).to_owned());
         let names = cmis.iter().map(|(name, _)| name);
-        let json = DynamicCmis::describe(format!("{path}/"), names, missing.collect()).to_json();
-        layer.insert(&path.join(named(dynamic_cmis::FILE_NAME)?), Node::File(blobs.add_bytes(&json)?))?;
+        let mut described = DynamicCmis::describe(format!("{path}/"), names, missing.collect());
+        described.jtw_bundle = bundled(cmis, &path, blobs, &mut layer)?;
+        let json = blobs.add_bytes(&described.to_json())?;
+        layer.insert(&path.join(named(dynamic_cmis::FILE_NAME)?), Node::File(json))?;
     }
     Ok(described(analysis, &archives, layer))
+}
+
+/// Puts the bundle of a directory's interfaces beside them, if there is to be one.
+pub(super) fn bundled(
+    cmis: &[(Name, File)],
+    directory: &RelPath,
+    blobs: &dyn Blobs,
+    layer: &mut Tree,
+) -> Result<Option<BundleRef>, JtwError> {
+    let read = |(name, file): &(Name, File)| Ok((name.to_string(), blobs.read(file)?));
+    let files = cmis.iter().map(read).collect::<Result<Vec<_>, StoreError>>()?;
+    let Some(content) = bundle(&files) else { return Ok(None) };
+    let file = blobs.add_bytes(&content)?;
+    layer.insert(&directory.join(named(CMIS_BUNDLE)?), Node::File(file))?;
+    Ok(Some(BundleRef { file: CMIS_BUNDLE.to_owned(), bytes: file.size }))
 }
 
 fn collect(analysis: &Analysis, compiled: &Tree, blobs: &dyn Blobs) -> Result<Archives, JtwError> {

@@ -3,18 +3,25 @@
 //! The hash covers what a browser runs or type-checks against: path, NUL, bytes, NUL of every such
 //! file in walk order. What merely describes the place (`dynamic_cmis.json`) is not part of it.
 
+use super::bundle::CMIS_BUNDLE;
 use crate::store::StoreError;
 use crate::store::tree::{File, Tree};
 
 /// Which files count, by the path that is hashed with them.
 pub type PayloadRule = fn(&str) -> bool;
 
-/// Of a package's `lib` directory: `.cmi`, `.cma.js` and META files.
+/// Of a package's `lib` directory: interfaces, `.cma.js` and META files.
 pub const PACKAGE_PAYLOAD: PayloadRule =
-    |path| path.ends_with(".cmi") || path.ends_with(".cma.js") || path == "META" || path.ends_with("/META");
+    |path| is_interface(path) || path.ends_with(".cma.js") || path == "META" || path.ends_with("/META");
 
 /// Of a tools layer: the worker, then the standard library's interfaces.
-pub const COMPILER_PAYLOAD: PayloadRule = |path| path == "worker.js" || path.ends_with(".cmi");
+pub const COMPILER_PAYLOAD: PayloadRule = |path| path == "worker.js" || is_interface(path);
+
+/// Bundles follow from the single files. They count all the same: a directory that was published
+/// before there were any is another one.
+fn is_interface(path: &str) -> bool {
+    path.ends_with(".cmi") || path.ends_with(CMIS_BUNDLE)
+}
 
 /// The hash of the files of `tree` that `rule` picks, worker first, as 64 hexadecimal digits.
 ///

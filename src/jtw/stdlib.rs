@@ -4,6 +4,7 @@ use crate::store::staging::Staging;
 use crate::store::tree::{File, Name, Node, RelPath, Tree};
 
 use super::dynamic_cmis::{self, DynamicCmis};
+use super::finish::bundled;
 use super::payload::{COMPILER_PAYLOAD, payload_hash};
 use super::record::{RECORD, ToolsRecord};
 use super::{JtwError, named};
@@ -12,7 +13,7 @@ use super::{JtwError, named};
 /// because its code is linked into the worker, and its directory is the parent of this file's.
 const META: &str = "description = \"Standard library\"\ndirectory = \"..\"\n";
 
-/// `{worker.js, lib/ocaml/{*.cmi, stdlib.cma.js, dynamic_cmis.json, stdlib/META}}` and the record.
+/// `{worker.js, lib/ocaml/{*.cmi, cmis.bundle, stdlib.cma.js, dynamic_cmis.json, stdlib/META}}` and the record.
 ///
 /// `stdlib` is the compiler's library directory (a base's fact `stdlib`); of it only the standard
 /// library's interfaces are taken. `dcs_url` is final: it is relative to the worker's directory.
@@ -30,20 +31,24 @@ pub fn tools_layer(
     let plain = |file: File| Node::File(File { executable: false, ..file });
     let root = RelPath::default();
     let ocaml = RelPath::parse("lib/ocaml")?;
-    let cmis: Vec<(&Name, &Node)> = stdlib
+    let cmis: Vec<(Name, File)> = stdlib
         .entries()
-        .filter(|(name, node)| matches!(node, Node::File(_)) && name.as_str().is_some_and(is_standard))
+        .filter(|(name, _)| name.as_str().is_some_and(is_standard))
+        .filter_map(|(name, node)| match node {
+            Node::File(file) => Some((name.clone(), File { executable: false, ..*file })),
+            _ => None,
+        })
         .collect();
     if cmis.iter().all(|(name, _)| name.as_bytes() != b"stdlib.cmi") {
         return Err(JtwError::IncompleteStdlib("stdlib.cmi"));
     }
-    for (name, node) in &cmis {
-        if let Node::File(file) = node {
-            layer.insert(&ocaml.join((*name).clone()), plain(*file))?;
-        }
+    for (name, file) in &cmis {
+        layer.insert(&ocaml.join(name.clone()), Node::File(*file))?;
     }
-    let names = cmis.iter().map(|(name, _)| *name);
-    let json = DynamicCmis::describe("lib/ocaml/".to_owned(), names, Vec::new()).to_json();
+    let names = cmis.iter().map(|(name, _)| name);
+    let mut described = DynamicCmis::describe("lib/ocaml/".to_owned(), names, Vec::new());
+    described.jtw_bundle = bundled(&cmis, &ocaml, staging, &mut layer)?;
+    let json = described.to_json();
     layer
         .insert(&ocaml.join(named(dynamic_cmis::FILE_NAME)?), Node::File(staging.add_bytes(&json, false)?))?;
     layer.insert(&ocaml.join(named("stdlib.cma.js")?), plain(stdlib_cma_js))?;

@@ -73,16 +73,20 @@ fn a_library_of_the_compiler_becomes_artifacts() {
         [
             "jtw.json",
             "lib/ocaml/str/META",
+            "lib/ocaml/str/cmis.bundle",
             "lib/ocaml/str/dynamic_cmis.json",
             "lib/ocaml/str/str.cma.js",
             "lib/ocaml/str/str.cmi",
             "lib/ocaml/str/str__.cmi",
         ]
     );
+    let bundle = fixture.text(&layer, "lib/ocaml/str/cmis.bundle");
+    assert!(bundle.contains(" 9 str.cmi\n") && bundle.contains(" 6 str__.cmi\n"), "{bundle}");
+    assert!(bundle.ends_with("\n\ninterfacehidden"), "{bundle}");
     assert_eq!(fixture.text(&layer, "lib/ocaml/str/META"), "\narchive(byte) = \"str.cma\"\n");
     assert_eq!(
         fixture.text(&layer, "lib/ocaml/str/dynamic_cmis.json"),
-        r#"{"dcs_url":"lib/ocaml/str/","dcs_toplevel_modules":["Str"],"dcs_file_prefixes":["str__"]}"#
+        r#"{"dcs_url":"lib/ocaml/str/","dcs_toplevel_modules":["Str"],"dcs_file_prefixes":["str__"],"jtw_bundle":{"file":"cmis.bundle","bytes":122}}"#
     );
     insta::assert_snapshot!(fixture.text(&layer, "jtw.json"));
 }
@@ -255,13 +259,19 @@ fn primitives_that_nobody_provides_are_recorded() {
 #[test]
 fn the_payload_hash_follows_what_browsers_load_and_nothing_else() {
     let fixture = Fixture::new();
-    let files = [("a/META", "m"), ("a/x.cmi", "i"), ("a.cma.js", "j"), ("a/dynamic_cmis.json", "d")];
+    let files = [
+        ("a/META", "m"),
+        ("a/cmis.bundle", "b"),
+        ("a/x.cmi", "i"),
+        ("a.cma.js", "j"),
+        ("a/dynamic_cmis.json", "d"),
+    ];
     let hash = |files: &[(&str, &str)]| {
         let tree = fixture.tree(files);
         payload_hash(&tree, PACKAGE_PAYLOAD, &|file| fixture.staging.read(file)).unwrap()
     };
     let base = hash(&files);
-    let plain = blake3::hash(b"a/META\0m\0a/x.cmi\0i\0a.cma.js\0j\0");
+    let plain = blake3::hash(b"a/META\0m\0a/cmis.bundle\0b\0a/x.cmi\0i\0a.cma.js\0j\0");
     assert_eq!(base, plain.to_hex().as_str());
     for index in 0..files.len() {
         let mut changed = files;
@@ -290,6 +300,7 @@ fn the_tools_layer_holds_the_standard_library_alone() {
         [
             "jtw.json",
             "lib/ocaml/camlinternalOO.cmi",
+            "lib/ocaml/cmis.bundle",
             "lib/ocaml/dynamic_cmis.json",
             "lib/ocaml/std_exit.cmi",
             "lib/ocaml/stdlib/META",
@@ -302,7 +313,7 @@ fn the_tools_layer_holds_the_standard_library_alone() {
     );
     assert_eq!(
         fixture.text(&layer, "lib/ocaml/dynamic_cmis.json"),
-        r#"{"dcs_url":"lib/ocaml/","dcs_toplevel_modules":["CamlinternalOO","Std_exit","Stdlib"],"dcs_file_prefixes":["stdlib__"]}"#
+        r#"{"dcs_url":"lib/ocaml/","dcs_toplevel_modules":["CamlinternalOO","Std_exit","Stdlib"],"dcs_file_prefixes":["stdlib__"],"jtw_bundle":{"file":"cmis.bundle","bytes":223}}"#
     );
     assert!(matches!(tools(&Tree::default()), Err(JtwError::IncompleteStdlib(_))));
 }

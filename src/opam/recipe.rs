@@ -41,6 +41,9 @@ pub struct Recipe {
     pub depexts: Vec<String>,
     /// One line for people.
     pub synopsis: String,
+    /// The first of its home pages, and its licences, joined by `AND` when there are several.
+    pub homepage: Option<String>,
+    pub license: Option<String>,
     pub flags: Vec<String>,
     /// What has to be there when it is built; `post` dependencies are not in it.
     pub depends: Option<Formula>,
@@ -89,6 +92,8 @@ impl Recipe {
             extra_files: reader.extra_files(),
             depexts: reader.depexts(&Choosing { platform, name, version }),
             synopsis: reader.synopsis(),
+            homepage: reader.texts("homepage").into_iter().next(),
+            license: Some(reader.texts("license").join(" AND ")).filter(|text| !text.is_empty()),
             flags: read.field("flags").map(words).unwrap_or_default(),
             depends: reader.formula("depends", Items::All, &Edges { platform, name, version, build: true }),
             runtime: reader.formula("depends", Items::All, &Edges { platform, name, version, build: false }),
@@ -388,6 +393,13 @@ impl<'a> Reader<'a> {
         let line =
             text("synopsis").lines().chain(text("description").lines()).find(|line| !line.trim().is_empty());
         line.unwrap_or_default().trim().to_owned()
+    }
+
+    /// The texts of a field that is for people, one or a list. What is wrong with it is nobody's trouble.
+    fn texts(&self, name: &str) -> Vec<String> {
+        let texts = self.read.field(name).and_then(|value| strings(value).ok()).unwrap_or_default();
+        let texts = texts.into_iter().map(|one| one.text.trim().to_owned());
+        texts.filter(|text| !text.is_empty()).collect()
     }
 
     fn formula(&mut self, name: &str, items: Items, scope: &dyn Scope) -> Option<Formula> {

@@ -99,3 +99,16 @@ fn what_the_base_provides_is_not_built() {
 fn a_recipe_must_say_how_it_is_built() {
     assert_snapshot!(problems("description = \"d\"\n"));
 }
+
+#[test]
+fn a_homepage_is_the_address_of_a_web_page() {
+    let text = |homepage: &str| {
+        format!("description = \"d\"\nhomepage = \"{homepage}\"\nlicense = \"ISC\"\nprovided-by = \"base\"")
+    };
+    let recipe = parse_in(&text("https://example.org/a"), None).unwrap();
+    assert_eq!(recipe.homepage.as_deref(), Some("https://example.org/a"));
+    assert_eq!(recipe.license.as_deref(), Some("ISC"));
+    for bad in ["", "https://", "example.org", "javascript:alert(1)", "https://a b", "https://é"] {
+        assert!(problems(&text(bad)).contains("is not the address of a web page"), "{bad}");
+    }
+}

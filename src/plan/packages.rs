@@ -19,8 +19,8 @@ use crate::recipe::{AssemblyRecipe, JtwRecipe, JtwToolsRecipe, Loaded, RecipeKin
 use crate::solution::{PackageId, Release, Target};
 
 /// Raised when jtwbuild makes something else of the same inputs of such a node.
-const JTW_REVISION: u32 = 2;
-const ASSEMBLY_REVISION: u32 = 1;
+const JTW_REVISION: u32 = 3;
+const ASSEMBLY_REVISION: u32 = 3;
 
 /// Plans everything that the packages of the universe need; nothing when there are none.
 pub(super) fn plan(planner: &mut Planner<'_>) -> Result<(), PlanError> {
@@ -143,6 +143,8 @@ impl<'l> Sites<'l> {
                 name: package.name().to_string(),
                 version: package.version().to_string(),
                 description: package.description().to_owned(),
+                homepage: package.homepage().map(str::to_owned),
+                license: package.license().map(str::to_owned),
                 jtw: slots.bind(Input::Node(node)),
                 asked_for: target.roots.contains(&id),
             });

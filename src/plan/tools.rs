@@ -12,7 +12,7 @@ use crate::request::{Layer, Mount, Request};
 use crate::universe::ToolsSource;
 
 /// Raised when jtwbuild makes something else of the same inputs of such a node.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// What the node is called that fetches the worker's source.
 const SOURCE: &str = "jtw-tools";

@@ -95,7 +95,13 @@ impl Parts<'_> {
         // Clients that do not know this layout look for the standard library here; `dcs_url` leads on.
         let [usual, real] = ["", "stdlib/"].map(|at| format!("{at}lib/{STDLIB}/{DYNAMIC_CMIS}"));
         if let Some(found) = files.get(&real).copied() {
-            files.insert(usual, found);
+            // Without the bundle, which is not there.
+            let (blob, size) = found;
+            let json = self.held.read(&File { blob, size, executable: false })?;
+            let mut cmis: DynamicCmis = serde_json::from_slice(&json).expect("it was written just now");
+            cmis.jtw_bundle = None;
+            let file = self.held.add_bytes(&cmis.to_json())?;
+            files.insert(usual, (file.blob, file.size));
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ export async function checkPage({ check, context, site, indexUrl, skip, screensh
     await repl.goto(new URL(`./?index=${encodeURIComponent(indexUrl.pathname)}`, site).href);
     await repl.waitForFunction(() => document.body.dataset.state !== "loading", null, { timeout: 60000 });
     assert.equal(await repl.evaluate(() => document.body.dataset.state), "ready");
-    assert.ok((await repl.locator("#packages button").count()) > 0);
+    await repl.locator("#packages .row").first().waitFor();
   });
 
   await check("page: without ?index= it finds universe.json", async () => {
@@ -53,9 +53,10 @@ export async function checkPage({ check, context, site, indexUrl, skip, screensh
   });
 
   await check("page: a package is required by a click", async () => {
-    await repl.locator("#packages button", { hasText: /^fmt$/ }).click();
+    await repl.locator("#packages").getByRole("button", { name: "Load fmt", exact: true }).click();
     await repl.keyboard.press("Enter");
     await ready();
+    assert.equal(await repl.locator('#packages .row[data-package="fmt"] .mark.loaded').count(), 1);
     await type('Fmt.str "%a" Fmt.(list ~sep:(any " + ") int) [1; 2; 3];;', '"1 + 2 + 3"');
   }, ["fmt"]);
 

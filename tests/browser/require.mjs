@@ -55,7 +55,12 @@ addEventListener("message", (event) => {
 });`;
 
 const universe = await (await fetch(new URL("universe.json", site))).json();
-const { workerUrl, plain } = await locate(site, indexPath);
+const { index, indexUrl, workerUrl, plain } = await locate(site, indexPath);
+// The universe's index, without the bundle of descriptions: which of them were read tells where a
+// library's interfaces are.
+const metas = index.meta_files.map((path) => new URL(path, indexUrl).href);
+const unbundled = { ...index, meta_files: metas, metas, jtw_bundle: undefined };
+plain.findlib_index = `data:application/json,${encodeURIComponent(JSON.stringify(unbundled))}`;
 
 // Runs in the page: one library in a worker of its own.
 async function requireOne({ library, workerUrl, plain, ahead, patience }) {

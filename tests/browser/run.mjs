@@ -3,10 +3,10 @@
 //   node run.mjs SITE_URL INDEX_PATH [SCREENSHOT.png]
 //   SITE_URL=http://127.0.0.1:8080/ INDEX=u/<hash>/findlib_index.json node run.mjs
 //
-// First the worker: libraries of this universe, and the protocol as conformance.mjs checks
-// it; then the shipped client library (client-*.mjs) and the page (page.mjs). Further
-// settings: CHROMIUM (default /usr/bin/chromium), SKIP (a comma list of libraries that this
-// universe does not hold).
+// First the worker: libraries of this universe, the protocol as conformance.mjs checks it, and
+// what is asked of the server (fetching.mjs); then the shipped client library (client-*.mjs), the
+// list of packages (packages.mjs) and the page (page.mjs). Further settings: CHROMIUM (default
+// /usr/bin/chromium), SKIP (a comma list of libraries that this universe does not hold).
 
 import assert from "node:assert/strict";
 import { contains, launch, locate, openPage } from "./client.mjs";
@@ -14,6 +14,8 @@ import { checkGuide } from "./client-guide.mjs";
 import { checkLibrary } from "./client-library.mjs";
 import { checkNode } from "./client-node.mjs";
 import { conform } from "./conformance.mjs";
+import { checkFetching } from "./fetching.mjs";
+import { checkPackages } from "./packages.mjs";
 import { checkPage } from "./page.mjs";
 
 const site = new URL(process.argv[2] ?? process.env.SITE_URL ?? "http://127.0.0.1:8080/");
@@ -112,6 +114,8 @@ await conform(
   (name, body) => check(`worker: ${name}`, body),
 );
 
+await checkFetching({ check, context, site, indexPath });
+
 await check("nothing failed behind the scenes", async () => assert.deepEqual(pageErrors, []));
 await page.close();
 
@@ -121,6 +125,7 @@ const shipped = { check, context, site, indexUrl, workerUrl };
 await checkLibrary(shipped);
 await checkNode(shipped);
 await checkGuide(shipped);
+await checkPackages({ ...shipped, skip, screenshot });
 await checkPage({ ...shipped, skip, screenshot });
 await browser.close();
 

@@ -219,6 +219,23 @@ fn newer_actions() -> Vec<(Kind, Action)> {
                 members: 2,
             }),
         ),
+        (
+            Kind::Assembly,
+            Action::Assembly(Assembly {
+                universe: "u".into(),
+                compiler: "5.4.1".into(),
+                effects: Effects::Disabled,
+                tools: 0,
+                packages: vec![AssemblyPackage {
+                    homepage: Some("https://example.org/".into()),
+                    license: Some("ISC".into()),
+                    ..package("p", true)
+                }],
+                page: None,
+                is_part: false,
+                revision: 1,
+            }),
+        ),
     ]
 }
 
@@ -234,7 +251,15 @@ fn archive(sha256: Sha256) -> Archive {
 }
 
 fn package(name: &str, asked_for: bool) -> AssemblyPackage {
-    AssemblyPackage { name: name.into(), version: "1".into(), description: "d".into(), jtw: 1, asked_for }
+    AssemblyPackage {
+        name: name.into(),
+        version: "1".into(),
+        description: "d".into(),
+        homepage: None,
+        license: None,
+        jtw: 1,
+        asked_for,
+    }
 }
 
 const TREES: [[u8; 32]; 2] = [[1; 32], [2; 32]];

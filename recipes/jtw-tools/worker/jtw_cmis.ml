@@ -8,6 +8,7 @@ type set = {
   places : string list;       (* absolute URLs of directories, ending in '/' *)
   modules : string list;      (* units named in full *)
   prefixes : string list;     (* of file names: "base__" *)
+  bundle : Jtw_bundle.t option;    (* all units of the set *)
 }
 
 type description = {
@@ -45,7 +46,8 @@ let describe url =
         { set =
             { places = (if other = own then [ own ] else [ own; other ]);
               modules = field "dcs_toplevel_modules";
-              prefixes = field "dcs_file_prefixes" };
+              prefixes = field "dcs_file_prefixes";
+              bundle = Jtw_bundle.described url json };
           missing_primitives =
             Option.value ~default:[]
               (Jtw_json.strings (Jtw_json.member "jtw_missing_primitives" json)) }
@@ -98,6 +100,20 @@ let take_failures () =
   failures := [];
   l
 
+(* How many units were asked for one by one, by set. *)
+let asked : (string list, int) Hashtbl.t = Hashtbl.create 16
+
+(* Single units cost a request each, and the bundle may hold much that nobody
+   needs. As long as the requests have cost less than the bundle would, they go
+   on; so neither way costs more than twice what the better one would have. *)
+let consider_bundle set =
+  match set.bundle with
+  | Some bundle when Jtw_bundle.is_fresh bundle ->
+      let before = Option.value ~default:0 (Hashtbl.find_opt asked set.places) in
+      if (before + 1) * Jtw_bundle.price >= bundle.size then Jtw_bundle.fetch bundle
+      else Hashtbl.replace asked set.places (before + 1)
+  | _ -> ()
+
 (* The interface of the unit for rich output is a file inside worker.js. *)
 let built_in = "/static/mime_printer.cmi"
 
@@ -110,6 +126,7 @@ let find unit_name =
     | [] -> None
     | place :: rest -> (
         let url = place ^ file in
+        if not (Jtw_net.is_held url) then consider_bundle set;
         match Jtw_net.get url with
         | Ok bytes -> Some (url, read url bytes)
         | Error e ->

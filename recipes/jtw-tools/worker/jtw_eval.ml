@@ -91,7 +91,8 @@ let run env code ~on_output ~on_phrase =
   let ppf = Format.formatter_of_buffer answer in
   let lexbuf = lexbuf_of code in
   let notices () =
-    List.iter Jtw_output.note (Jtw_libs.take_notices () @ Jtw_cmis.take_failures ())
+    List.iter Jtw_output.note
+      (Jtw_bundle.take_notices () @ Jtw_libs.take_notices () @ Jtw_cmis.take_failures ())
   in
   let problem exn =
     Jtw_output.flush ();

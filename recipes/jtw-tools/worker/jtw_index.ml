@@ -19,6 +19,9 @@ type library = {
 (* In index order: own META files first, then those of nested universes. *)
 let metas : (string * string) list ref = ref []   (* package name, META's URL *)
 
+(* META files and descriptions of the universe, in one file. *)
+let bundle : Jtw_bundle.t option ref = ref None
+
 let libraries : (string, library list) Hashtbl.t = Hashtbl.create 32  (* by META URL *)
 
 (* ---- the index -------------------------------------------------------- *)
@@ -50,10 +53,11 @@ let check_made_for_this_worker json =
         mode Jtw_config.effects
   | _ -> ()
 
-let parse_index text =
+let parse_index url text =
   match Jtw_json.of_string text with
   | json -> (
       check_made_for_this_worker json;
+      if !bundle = None then bundle := Jtw_bundle.described url json;
       match (entries json [ "meta_files"; "metas" ], entries json [ "universes"; "deps" ]) with
       | None, None -> raise (Jtw_json.Error "no list of strings called meta_files")
       | files, universes -> (Option.value files ~default:[], Option.value universes ~default:[]))
@@ -78,7 +82,7 @@ let load url =
       | Error e when top -> error "cannot load the findlib index %s: %s" url e
       | Error e -> Jtw_net.log (Printf.sprintf "universe %s left out: %s" url e); []
       | Ok text -> (
-          match parse_index text with
+          match parse_index url text with
           | exception (Jtw_json.Error e | Error e) when top ->
               error "the findlib index %s is not usable: %s" url e
           | exception (Jtw_json.Error e | Error e) ->
@@ -101,6 +105,7 @@ let load url =
       | [] -> fetch ~top:false (u ^ "findlib_index")
       | found -> found
   in
+  bundle := None;
   metas := fetch ~top:true url
 
 (* ---- META files ------------------------------------------------------- *)

@@ -11,9 +11,23 @@ let refused =
 (* What the worker has built in, under the names that libraries have elsewhere. *)
 let provided = [ "mime_printer" ]
 
-(* Called before each library that is loaded: its name, how many of this request
-   are done, and of how many. *)
+(* Called before each library that is fetched or loaded: its name, how many of this
+   request are done, and of how many. *)
 let on_progress : (string -> int -> int -> unit) ref = ref (fun _ _ _ -> ())
+
+let told : (string * int * int, unit) Hashtbl.t = Hashtbl.create 16
+
+let hear f =
+  Hashtbl.reset told;
+  on_progress := f
+
+(* What was told while it was fetched is not told again when it is loaded. *)
+let tell library finished total =
+  let news = (library, finished, total) in
+  if not (Hashtbl.mem told news) then begin
+    Hashtbl.replace told news ();
+    !on_progress library finished total
+  end
 
 (* What the user should know about libraries that did load; taken by the
    evaluation that asked for them. *)
@@ -30,11 +44,14 @@ let enumerate names =
   String.concat ", " shown
   ^ if n > 8 then Printf.sprintf " and %d more" (n - 8) else ""
 
+let script (library : library) archive =
+  Jtw_net.resolve ~against:library.directory (Filename.remove_extension archive ^ ".cma.js")
+
+let description (library : library) =
+  Jtw_net.resolve ~against:library.directory "dynamic_cmis.json"
+
 let import (library : library) ~missing archive =
-  let url =
-    Jtw_net.resolve ~against:library.directory
-      (Filename.remove_extension archive ^ ".cma.js")
-  in
+  let url = script library archive in
   match Jtw_net.import_script url with
   | Ok () -> ()
   | Error e when missing <> [] ->
@@ -46,7 +63,7 @@ let import (library : library) ~missing archive =
 (* What the user did not name is not worth a notice: the library that was may do
    very well without those primitives. *)
 let load ~asked (library : library) =
-  let url = Jtw_net.resolve ~against:library.directory "dynamic_cmis.json" in
+  let url = description library in
   if List.mem library.name refused then
     Jtw_index.error "library %S is part of the toplevel itself and cannot be loaded into it"
       library.name;
@@ -63,13 +80,14 @@ let load ~asked (library : library) =
           :: !notices;
       Jtw_cmis.add set
 
-(* The libraries to load, each after those that it needs. *)
-let plan names =
+(* The libraries to load, each after those that it needs; those of [before] are
+   about to be. *)
+let plan ?(before = []) names =
   let order = ref [] in
   let rec go ~chain name =
     let known =
       Hashtbl.mem loaded name || List.mem name chain || List.mem name provided
-      || List.exists (fun (l : library) -> l.name = name) !order
+      || List.exists (fun (l : library) -> l.name = name) (before @ !order)
     in
     if not known then
       match Jtw_index.find name with
@@ -91,7 +109,7 @@ let require names =
   let total = List.length order in
   List.iteri
     (fun i (library : library) ->
-      !on_progress library.name i total;
+      tell library.name i total;
       load ~asked:(List.mem library.name names) library;
       Hashtbl.replace loaded library.name ())
     order

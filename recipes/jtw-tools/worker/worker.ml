@@ -1,7 +1,7 @@
 (* The toplevel worker: an OCaml toplevel that answers messages.
 
-   Everything is synchronous: a message is answered before the next is looked
-   at. Nothing that a user's program does may end the worker. *)
+   Answering is synchronous; before it, what can be foreseen to be needed is
+   fetched. Nothing that a user's program does may end the worker. *)
 
 open Js_of_ocaml
 
@@ -17,9 +17,8 @@ let set_up = ref false
 
 (* The client is told of each library that a request loads. *)
 let progress about =
-  Jtw_libs.on_progress :=
-    fun library finished total ->
-      send (Jtw_protocol.progress ?about library ~finished ~total)
+  Jtw_libs.hear (fun library finished total ->
+      send (Jtw_protocol.progress ?about library ~finished ~total))
 
 let initialize ~requires ~stdlib_dcs ~index =
   if not !set_up then begin
@@ -37,9 +36,8 @@ let initialize ~requires ~stdlib_dcs ~index =
     set_up := true
   end;
   Jtw_index.load (Jtw_net.from_base index);
-  progress None;
   Jtw_libs.require requires;
-  List.iter Jtw_net.log (Jtw_libs.take_notices ())
+  List.iter Jtw_net.log (Jtw_bundle.take_notices () @ Jtw_libs.take_notices ())
 
 let initialized () =
   if not !set_up then failwith "the worker is not initialised: send \"init\" first"
@@ -63,7 +61,6 @@ let answer (request : Jtw_protocol.request) =
         | exception exn -> Jtw_protocol.init_error (reason exn))
   | Eval about ->
       for_cell about (fun () ->
-          progress (Some about);
           let on_output channel text = send (Jtw_protocol.stream about channel text) in
           let on_phrase ~loc text mime = send (Jtw_protocol.output_at about ~loc text mime) in
           Jtw_protocol.output about
@@ -89,15 +86,48 @@ let answer (request : Jtw_protocol.request) =
       send (Jtw_protocol.env_destroyed env)
   | List_envs -> send (Jtw_protocol.envs (Jtw_envs.list ()))
 
+let respond = function
+  | Ok request ->
+      (try answer request with exn -> send (Jtw_protocol.init_error (reason exn)));
+      Jtw_net.forget_ahead ()
+  | Error problem -> send (Jtw_protocol.init_error problem)
+
+(* Messages are answered in their order, also those that come while files are
+   fetched for one. *)
+let waiting = Queue.create ()
+let is_fetching = ref false
+
+let rec go_on () =
+  match if !is_fetching then None else Queue.take_opt waiting with
+  | None -> ()
+  | Some message ->
+      let wanted =
+        match message with
+        | Ok request -> Jtw_ahead.wanted ~is_set_up:!set_up request
+        | Error _ -> None
+      in
+      (match wanted with
+      | None -> respond message
+      | Some fetch ->
+          progress (match message with Ok (Eval about) -> Some about | _ -> None);
+          is_fetching := true;
+          fetch (fun () ->
+              is_fetching := false;
+              respond message;
+              go_on ()));
+      go_on ()
+
 let on_message data =
-  match
-    match Js.to_string (Js.typeof data) with
-    | "string" -> Jtw_protocol.decode (Js.to_string data)
-    | _ -> raise (Jtw_protocol.Malformed "messages must be JSON texts, not objects")
-  with
-  | request -> (
-      try answer request with exn -> send (Jtw_protocol.init_error (reason exn)))
-  | exception exn -> send (Jtw_protocol.init_error (reason exn))
+  Queue.add
+    (match
+       match Js.to_string (Js.typeof data) with
+       | "string" -> Jtw_protocol.decode (Js.to_string data)
+       | _ -> raise (Jtw_protocol.Malformed "messages must be JSON texts, not objects")
+     with
+    | request -> Ok request
+    | exception exn -> Error (reason exn))
+    waiting;
+  go_on ()
 
 let () =
   Clflags.color := Some Misc.Color.Never;

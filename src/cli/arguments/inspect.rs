@@ -19,7 +19,7 @@ pub struct WhyNot {
 pub struct WhyBuild {
     #[command(flatten)]
     pub universe: UniverseArguments,
-    /// Only this node: its id, `<kind>/<name>`; the kind may be left out when it is clear.
+    /// Only this node: its id, `<kind>/<name>`; the kind, and a version, may be left out when it is clear.
     #[arg(value_name = "NODE")]
     pub node: Option<String>,
     /// Name every file, every change, and every node that follows.
@@ -54,7 +54,7 @@ pub struct WhyDepends {
 pub struct Enter {
     #[command(flatten)]
     pub universe: UniverseArguments,
-    /// The node's id, `<kind>/<name>`; the kind may be left out when it is clear.
+    /// The node's id, `<kind>/<name>`; the kind, and a version, may be left out when it is clear.
     #[arg(value_name = "NODE")]
     pub node: String,
     /// Run the node's commands first, up to the first that fails; so is done anyway for a node whose
@@ -71,7 +71,7 @@ pub struct Enter {
 pub struct Show {
     #[command(flatten)]
     pub universe: UniverseArguments,
-    /// The node's id, `<kind>/<name>`; the kind may be left out when it is clear.
+    /// The node's id, `<kind>/<name>`; the kind, and a version, may be left out when it is clear.
     #[arg(value_name = "NODE")]
     pub node: String,
     /// Print the whole record as JSON.
@@ -84,7 +84,7 @@ pub struct Show {
 pub struct Log {
     #[command(flatten)]
     pub universe: UniverseArguments,
-    /// The node's id, `<kind>/<name>`; the kind may be left out when it is clear.
+    /// The node's id, `<kind>/<name>`; the kind, and a version, may be left out when it is clear.
     #[arg(value_name = "NODE")]
     pub node: String,
 }

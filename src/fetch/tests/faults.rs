@@ -106,7 +106,7 @@ fn servers_that_break_the_protocol_are_given_up_and_nothing_is_remembered() {
         let scene = Scene::new();
         let server = Server::start(reply);
         let started = Instant::now();
-        let failure = scene.fetch(&fetcher(), &archive(GOOD, [url(&server, "x")])).unwrap_err();
+        let failure = scene.fetch(&hasty(), &archive(GOOD, [url(&server, "x")])).unwrap_err();
         assert!(started.elapsed() < Duration::from_secs(30), "{what}: {:?}", started.elapsed());
         assert!(matches!(failure, Failure::FetchFailed { .. }) && !failure.is_verdict(), "{what}: {failure}");
         assert!((1..=3).contains(&server.requests()), "{what}: {}", server.requests());

@@ -21,6 +21,12 @@ fn only_what_the_build_reads_is_in_the_normal_form() {
     insta::assert_snapshot!(recipe.file);
     assert_eq!(recipe.setenv.as_deref(), Some("C =: \"\""));
     assert_eq!(recipe.synopsis, "One line.");
+    assert_eq!((recipe.homepage, recipe.license), (None, None));
+    let told =
+        read(&format!("{text}homepage: [\"https://a\" \"https://b\"]\nlicense: [\"MIT\" \"ISC\"]")).unwrap();
+    assert_eq!(told.homepage.as_deref(), Some("https://a"));
+    assert_eq!(told.license.as_deref(), Some("MIT AND ISC"));
+    assert_eq!(told.file, recipe.file);
     let other = text.replace("# hello\n", "").replace("\"m\"", "\"n\"").replace("   prefix", "\n# x\nprefix");
     assert_eq!(read(&other).unwrap().file, recipe.file);
     assert_ne!(read(&text.replace("install\"]", "instal\"]")).unwrap().file, recipe.file);

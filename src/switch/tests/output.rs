@@ -42,6 +42,7 @@ fn one_directory_holds_what_was_asked_for_and_what_that_needs() {
             "lib/a/a.cma.js",
             "lib/a/a.cmi",
             "lib/a/a__B.cmi",
+            "lib/a/cmis.bundle",
             "lib/a/dynamic_cmis.json",
             "lib/a/sub/dynamic_cmis.json",
             "lib/a/sub/s.cma.js",
@@ -51,6 +52,7 @@ fn one_directory_holds_what_was_asked_for_and_what_that_needs() {
             "lib/b-1.0/dynamic_cmis.json",
             "lib/b/META",
             "lib/b/dynamic_cmis.json",
+            "lib/ocaml/cmis.bundle",
             "lib/ocaml/dynamic_cmis.json",
             "lib/ocaml/stdlib.cma.js",
             "lib/ocaml/stdlib.cmi",
@@ -78,7 +80,7 @@ fn one_directory_holds_what_was_asked_for_and_what_that_needs() {
     assert_eq!(fixture.text("html/lib/a/sub/s.cma.js"), format!("{flags}code of s"));
     assert_eq!(
         fixture.text("html/lib/a/dynamic_cmis.json"),
-        r#"{"dcs_url":"lib/a/","dcs_toplevel_modules":["A"],"dcs_file_prefixes":["a__"],"jtw_missing_primitives":["caml_needed"]}"#
+        r#"{"dcs_url":"lib/a/","dcs_toplevel_modules":["A"],"dcs_file_prefixes":["a__"],"jtw_missing_primitives":["caml_needed"],"jtw_bundle":{"file":"cmis.bundle","bytes":111}}"#
     );
     assert!(fixture.text("html/lib/ocaml/dynamic_cmis.json").contains(r#""dcs_url":"lib/ocaml/""#));
 }
@@ -152,6 +154,9 @@ fn each_library_has_an_index_and_each_package_a_directory() {
     assert!(json.contains(r#""dcs_url":"a/lib/a/""#), "{json}");
     let usual = fixture.text("html/lib/ocaml/dynamic_cmis.json");
     assert!(usual.contains(r#""dcs_url":"stdlib/lib/ocaml/""#), "{usual}");
+    // A bundle is beside what names it.
+    assert!(json.contains(r#""jtw_bundle":{"file":"cmis.bundle""#), "{json}");
+    assert!(!usual.contains("jtw_bundle"), "{usual}");
     // Every META that an index names is there, seen from the index.
     for index in fixture.listing("html").iter().filter(|path| path.ends_with("findlib_index")) {
         let at = fixture.path("html").join(index);

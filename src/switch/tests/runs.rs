@@ -53,12 +53,12 @@ fn a_change_is_noticed_and_only_what_it_concerns_is_done() {
     assert_eq!(change("prefix/lib/a/a.cmi", "A"), (String::new(), 1, 0));
     // Rebuilt to the same bytes: nothing at all.
     assert_eq!(change("prefix/lib/b/b.cma", "code of b, longer than that of a"), (String::new(), 0, 0));
-    // A new interface is described, too.
-    assert_eq!(change("prefix/lib/b/more.cmi", "more"), (String::new(), 2, 0));
+    // A new interface is described, too, and in a bundle, because there are two now.
+    assert_eq!(change("prefix/lib/b/more.cmi", "more"), (String::new(), 3, 0));
     std::fs::remove_file(fixture.path("prefix/lib/b/more.cmi")).unwrap();
     settle();
     let report = fixture.flat(&["a"]);
-    assert_eq!((report.written, report.removed), (1, 1));
+    assert_eq!((report.written, report.removed), (1, 2));
     // What is in the way of a package now.
     assert_eq!(change("prefix/lib/b/META", "archive(byte) = \"b.cma\" # c"), (String::new(), 1, 0));
     // The output itself.
@@ -188,11 +188,11 @@ fn the_worker_needs_its_libraries_and_is_built_once() {
     let report = fixture.make(&with_worker()).unwrap();
     assert_eq!(report.ran, 3, "the worker, the standard library, a question: {report:?}");
     let worker = fixture.text("html/worker.js");
-    assert!(
-        worker.starts_with("// --toplevel --no-cmis --effects=disabled +toplevel.js +dynlink.js\n"),
-        "{worker}"
-    );
-    let linked = format!("{}/js_of_ocaml/js.cma jtw_json.ml", fixture.path("prefix/lib").display());
+    let flags = "--toplevel --no-cmis --effects=disabled -I . --file=mime_printer.cmi:/static/mime_printer.cmi \
+                 +toplevel.js +dynlink.js\n";
+    assert!(worker.starts_with(&format!("// {flags}")), "{worker}");
+    let linked =
+        format!("{}/js_of_ocaml/js.cma jtw_stdlib.ml jtw_config.ml", fixture.path("prefix/lib").display());
     assert!(worker.contains(&linked), "{worker}");
     assert!(fixture.text("html/findlib_index").contains(r#""worker_url":"worker.js""#));
     fixture.write("prefix/lib/parser/META", "# changed");

@@ -42,13 +42,17 @@ export async function additions({ page, workerUrl, indexUrl, index, plain, libra
     await (await open()).ready({ stdlib_dcs: dcs, findlib_index: indexUrl.href });
   });
   await check("init: what the server sends is damaged, or of another compiler", async () => {
-    // Answers of the server are replaced until the check is over.
+    // Answers of the server are replaced until the check is over. There are no bundles, which hold
+    // copies of what is replaced.
     const instead = async (pattern, answer, ...expected) => {
+      const bundles = "**/*.bundle";
+      await page.context().route(bundles, (route) => route.fulfill({ status: 404 }));
       await page.context().route(pattern, (route) => route.fulfill(answer));
       try {
         await refused({ findlib_requires: [library] }, ...expected);
       } finally {
         await page.context().unroute(pattern);
+        await page.context().unroute(bundles);
       }
     };
     const broken = "the standard library is not available: ";
