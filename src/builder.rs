@@ -7,12 +7,14 @@ mod git;
 mod inputs;
 mod opam;
 mod packages;
+mod rebuild;
 mod site;
 pub mod visit;
 mod workdir;
 
 use std::sync::Arc;
 
+use crate::audit::{Manner, Variation};
 use crate::derivation::{Action, Base, Fetch, Holds, OUT, Script, Slot};
 use crate::fetch::archive::Limits as UnpackLimits;
 use crate::fetch::selection::Selection;
@@ -35,7 +37,12 @@ pub struct LocalBuilder<'a> {
     pub sandbox: &'a AnySandbox,
     /// How closely inputs are looked at before they are used.
     pub scrutiny: Scrutiny,
+    /// How requests are run: as always, but in an audit.
+    pub manner: Manner,
 }
+
+/// An output before it is published, and where its files are.
+type Product = (Tree, Staging);
 
 /// A sandbox, or why there is none: only a node that needs one fails for it.
 pub struct AnySandbox(Result<Sandbox, SandboxError>);
@@ -56,6 +63,14 @@ impl AnySandbox {
 
 impl Builder for LocalBuilder<'_> {
     fn build(&self, job: &Job<'_>) -> Result<TreeHash, Failure> {
+        let (tree, staging) = self.make(job)?;
+        publish(&staging, &tree)
+    }
+}
+
+impl LocalBuilder<'_> {
+    /// Does what the derivation says.
+    fn make(&self, job: &Job<'_>) -> Result<Product, Failure> {
         let action = self.begin(job)?;
         self.with_sound_inputs(job.trees, || match &action {
             Action::Fetch(fetch) => self.fetch(job, fetch),
@@ -70,9 +85,7 @@ impl Builder for LocalBuilder<'_> {
             Action::Assembly(assembly) => self.assembly(job, assembly),
         })
     }
-}
 
-impl LocalBuilder<'_> {
     /// What is to be done, with the content at hand that no node makes.
     fn begin(&self, job: &Job<'_>) -> Result<Action, Failure> {
         for tree in job.trees {
@@ -84,7 +97,7 @@ impl LocalBuilder<'_> {
         })
     }
 
-    fn fetch(&self, job: &Job<'_>, fetch: &Fetch) -> Result<TreeHash, Failure> {
+    fn fetch(&self, job: &Job<'_>, fetch: &Fetch) -> Result<Product, Failure> {
         let progress = |done, total| job.progress.advanced(job.node, "fetching", done, total);
         let stop = job.stop.flag();
         let path = self.fetcher.fetch(self.store, &self.pins.located(&fetch.archive), &progress, stop)?;
@@ -99,21 +112,20 @@ impl LocalBuilder<'_> {
             Holds::ArchiveOrFile(file) => (!archive::is_archive(&name, &path)?).then_some(file),
         };
         if let Some(file) = single {
-            return publish(&staging, &archive::single(&name, &path, file, &staging, &limits)?);
+            return Ok((archive::single(&name, &path, file, &staging, &limits)?, staging));
         }
         let mut tree = archive::unpack(&name, &path, &staging, strip, &limits)?;
         if fetch.strip.is_none() {
             tree = without_top(tree);
         }
-        publish(&staging, &tree)
+        Ok((tree, staging))
     }
 
-    fn base(&self, job: &Job<'_>, base: &Base) -> Result<TreeHash, Failure> {
+    fn base(&self, job: &Job<'_>, base: &Base) -> Result<Product, Failure> {
         let unpacked = self.unpacked(job, base)?;
-        let Some(request) = set_up(base, unpacked) else { return Ok(unpacked) };
-        let mut report = self.run(job, &request)?;
-        let tree = taken(&mut report, OUT)?;
-        publish(&report.staging, &tree)
+        let Some(request) = set_up(base, unpacked) else { return self.of_store(&unpacked) };
+        let mut report = self.run(job, &self.varied(request))?;
+        Ok((taken(&mut report, OUT)?, report.staging))
     }
 
     /// The packages of a base, before its set-up.
@@ -131,8 +143,8 @@ impl LocalBuilder<'_> {
         publish(&staging, &tree)
     }
 
-    fn script(&self, job: &Job<'_>, script: &Script) -> Result<TreeHash, Failure> {
-        let mut report = self.run(job, &bound(&script.request, job.trees))?;
+    fn script(&self, job: &Job<'_>, script: &Script) -> Result<Product, Failure> {
+        let mut report = self.run(job, &self.varied(bound(&script.request, job.trees)))?;
         let tree = taken(&mut report, OUT)?;
         for output in &script.outputs {
             let path = RelPath::parse(output)
@@ -141,12 +153,16 @@ impl LocalBuilder<'_> {
                 return Err(Failure::MissingOutput { path: output.clone() });
             }
         }
-        publish(&report.staging, &tree)
+        Ok((tree, report.staging))
     }
 
+    /// Runs a request, which is [varied](Self::varied) already.
     fn run(&self, job: &Job<'_>, request: &Request) -> Result<Report, Failure> {
         let log = job.layer.log().map_err(|error| machine_trouble(&error))?;
-        let result = self.sandbox.get()?.run(request, self.store, &log, job.stop.flag());
+        let (sandbox, conditions) = (self.sandbox.get()?, self.conditions());
+        let run = || sandbox.run_under(&conditions, request, self.store, &log, job.stop.flag());
+        let is_loaded = self.manner.varied.has(Variation::Load);
+        let result = if is_loaded { Self::under_load(self.sandbox, self.store, request, run) } else { run() };
         result.map_err(|failure| machine::judged(failure, &request.limits))
     }
 

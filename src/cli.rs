@@ -2,6 +2,7 @@
 //! below it print.
 
 mod arguments;
+mod audit;
 mod batch;
 mod challenge;
 mod diff;
@@ -73,6 +74,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         Verb::Key(verb) => statement::key(global, verb),
         Verb::Statement(verb) => statement::run(global, verb),
         Verb::Challenge(verb) => challenge::run(global, verb),
+        Verb::Audit(verb) => audit::run(global, verb),
         Verb::Verify(verb) => verify::run(global, verb),
         Verb::Serve(verb) => serve::run(global, verb),
         Verb::Opam(verb) => switch::opam(global, verb),

@@ -7,6 +7,7 @@
 #![deny(clippy::unwrap_used, clippy::disallowed_methods)]
 
 pub mod assemble;
+pub mod audit;
 pub mod builder;
 mod bytes;
 pub mod cli;

@@ -11,6 +11,7 @@
 //! without anything, and no other process. What it adds on top of a captured overlay is read back
 //! by the engine, through a descriptor, after its last process is gone.
 
+pub mod conditions;
 pub mod ground;
 pub mod layers;
 pub mod support;
@@ -27,9 +28,15 @@ mod namespaces;
 mod network;
 mod remedy;
 mod root;
+mod scratch;
 mod spawner;
 mod terminal;
 mod top;
+#[cfg(target_arch = "x86_64")]
+mod trace;
+#[cfg(not(target_arch = "x86_64"))]
+#[path = "sandbox/untraced.rs"]
+mod trace;
 mod watch;
 
 use std::collections::{BTreeMap, HashSet};
@@ -43,9 +50,11 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
+use self::conditions::Conditions;
 use self::groups::{Group, Groups};
 pub use self::limits::MemoryLimit;
 use self::message::{End, Job, JobMount, Scratch};
+use self::scratch::DiskScratch;
 use self::spawner::Spawner;
 pub use self::support::Check;
 use self::top::Top;
@@ -54,7 +63,7 @@ use crate::outcome::Failure;
 use crate::request::{Capture, Command, Layer, Mount, Request, Usage};
 use crate::store::staging::Staging;
 use crate::store::tree::{RelPath, Tree};
-use crate::store::{Store, StoreError, disk};
+use crate::store::{Store, StoreError};
 
 /// An overlay takes this many layers (the kernel's limit).
 const MOST_LAYERS: usize = 500;
@@ -202,13 +211,25 @@ impl Sandbox {
         log: &File,
         stop: &AtomicBool,
     ) -> Result<Report, Failure> {
+        self.run_under(&Conditions::default(), request, store, log, stop)
+    }
+
+    /// [`Self::run`] in other surroundings than those of every build.
+    pub fn run_under(
+        &self,
+        conditions: &Conditions,
+        request: &Request,
+        store: &Arc<Store>,
+        log: &File,
+        stop: &AtomicBool,
+    ) -> Result<Report, Failure> {
         let trial = self.trial().map_err(|error| error.failure())?;
         let overlays = check(request, store)?;
         step("checked");
         let started = Instant::now();
         let in_memory = Scratch::Memory { bytes: self.settings.scratch };
         let first = if trial.memory_is_fit {
-            self.attempt(request, store, log, stop, started, in_memory)?
+            self.attempt(conditions, request, (store, log, stop), started, in_memory)?
         } else {
             Attempt::Full
         };
@@ -217,7 +238,7 @@ impl Sandbox {
             Attempt::Full => {
                 let scratch = DiskScratch::make(store)?;
                 let kind = Scratch::Disk { directory: absolute(&scratch.path)?, identity: scratch.identity };
-                match self.attempt(request, store, log, stop, started, kind)? {
+                match self.attempt(conditions, request, (store, log, stop), started, kind)? {
                     Attempt::Done(followed, limit) => (followed, limit, Some(scratch)),
                     Attempt::Full => return Err(Failure::NoSpace { what: "the builder's files".to_owned() }),
                 }
@@ -243,10 +264,9 @@ impl Sandbox {
 
     fn attempt(
         &self,
+        conditions: &Conditions,
         request: &Request,
-        store: &Store,
-        log: &File,
-        stop: &AtomicBool,
+        (store, log, stop): (&Store, &File, &AtomicBool),
         started: Instant,
         scratch: Scratch,
     ) -> Result<Attempt, Failure> {
@@ -258,7 +278,11 @@ impl Sandbox {
             .and_then(|groups| groups.make(&request.limits).ok());
         step("grouped");
         let is_in_memory = matches!(scratch, Scratch::Memory { .. });
-        let job = self.job(request, store, scratch, group.is_some())?;
+        let job = Job {
+            parallel: conditions.parallel.unwrap_or(self.settings.parallel),
+            conditions: conditions.clone(),
+            ..self.job(request, store, scratch, group.is_some())?
+        };
         let io = |what: &str, error: &std::io::Error| Failure::Machine {
             what: format!("starting a sandbox: {what}"),
             reason: error.to_string(),
@@ -332,6 +356,7 @@ impl Sandbox {
             processes: request.limits.processes,
             parallel: self.settings.parallel,
             one_by_one: !self.settings.old_overlays,
+            conditions: Conditions::default(),
             visit: None,
         })
     }
@@ -348,34 +373,6 @@ enum Attempt {
     Done(Followed, MemoryLimit),
     /// It failed, and its scratch space was full.
     Full,
-}
-
-/// A private directory of the store's scratch space, removed when dropped.
-struct DiskScratch {
-    path: std::path::PathBuf,
-    /// Its device and number, by which the sandbox knows that it got no other.
-    identity: (u64, u64),
-}
-
-impl DiskScratch {
-    fn make(store: &Store) -> Result<Self, Failure> {
-        let path = store.scratch_path("sandbox").map_err(|error| store_failed(&error))?;
-        disk::make_private_directory(&path).map_err(|error| store_failed(&error))?;
-        let status = nix::sys::stat::lstat(&path).map_err(|errno| Failure::Machine {
-            what: format!("looking at {}", path.display()),
-            reason: errno.desc().to_owned(),
-        })?;
-        let made = Self { path, identity: (status.st_dev, status.st_ino) };
-        step("scratch");
-        Ok(made)
-    }
-}
-
-impl Drop for DiskScratch {
-    fn drop(&mut self) {
-        // What stays goes with the store's scratch space.
-        let _ = disk::remove_tree(&self.path);
-    }
 }
 
 /// An overlay of a request with the trees of its layers.

@@ -1,15 +1,15 @@
 //! Sources that are commits.
 
-use super::{LocalBuilder, publish};
+use super::{LocalBuilder, Product};
 use crate::derivation::Git;
 use crate::fetch::git::{Export, GitError, Limits};
 use crate::outcome::Failure;
 use crate::realise::{Job, machine_trouble};
 use crate::source::git::{Commit, GitUrl};
-use crate::store::tree::{RelPath, TreeHash};
+use crate::store::tree::RelPath;
 
 impl LocalBuilder<'_> {
-    pub(super) fn git(&self, job: &Job<'_>, git: &Git) -> Result<TreeHash, Failure> {
+    pub(super) fn git(&self, job: &Job<'_>, git: &Git) -> Result<Product, Failure> {
         let bad = |what: &str, reason: String| Failure::BadInput { what: what.to_owned(), reason };
         let url = GitUrl::new(&git.url).map_err(|error| bad(&git.url, error.to_string()))?;
         let commit = Commit::new(&git.commit).ok_or_else(|| bad(&git.commit, "it is no commit".into()))?;
@@ -28,7 +28,7 @@ impl LocalBuilder<'_> {
         let staging = self.stage()?;
         let what = format!("commit {} of {url}", commit.short());
         let tree = export.run(&staging, self.store, job.stop.flag()).map_err(|error| failure(what, error))?;
-        publish(&staging, &tree)
+        Ok((tree, staging))
     }
 }
 

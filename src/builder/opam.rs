@@ -19,7 +19,7 @@ use std::io::Write;
 use self::surroundings::Surroundings;
 use super::packages::{bad_output, installed};
 use super::workdir::WorkDir;
-use super::{LocalBuilder, bound, publish, taken};
+use super::{LocalBuilder, Product, bound, publish, taken};
 use crate::derivation::{CONFIG_DIRECTORY, OUT, OpamBuild, WORK};
 use crate::opam::commands::{self, Misfit};
 use crate::opam::config::Config;
@@ -31,20 +31,20 @@ use crate::store::staging::Staging;
 use crate::store::tree::{Name, Node, RelPath, Tree, TreeHash};
 
 impl LocalBuilder<'_> {
-    pub(super) fn opam(&self, job: &Job<'_>, build: &OpamBuild) -> Result<TreeHash, Failure> {
+    pub(super) fn opam(&self, job: &Job<'_>, build: &OpamBuild) -> Result<Product, Failure> {
         let fields = OpamFile::parse(&build.file).map_err(|error| of_file(build, &error.message))?;
         let surroundings = Surroundings::read(self, job, build, &fields)?;
         let building = Building { builder: self, job, build, fields: &fields, surroundings: &surroundings };
         let (work, staging) = building.prepare()?;
         let (layer, work, staging) = match building.main_request(&work, &staging)? {
-            None => (Tree::default(), work, staging),
+            None => (Tree::default(), WorkDir::new(work, &build.workdir), staging),
             Some(request) => {
                 let mut report = self.run(job, &request)?;
-                (taken(&mut report, OUT)?, taken(&mut report, WORK)?, report.staging)
+                let work = WorkDir::captured(taken(&mut report, WORK)?, &request, WORK);
+                (taken(&mut report, OUT)?, work, report.staging)
             }
         };
-        let layer = building.finish(layer, &WorkDir::new(work, &build.workdir), &staging)?;
-        publish(&staging, &layer)
+        Ok((building.finish(layer, &work, &staging)?, staging))
     }
 
     /// The run of the package's commands, in its working directory as it is before the first of them;
@@ -108,6 +108,7 @@ impl Building<'_> {
         });
         let cwd = &self.build.workdir;
         request.stages = commands.into_iter().map(|argv| vec![Command { argv, cwd: cwd.clone() }]).collect();
+        let request = self.builder.varied(request);
         self.tell(&request);
         request
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::workdir::WorkDir;
-use super::{LocalBuilder, bound, publish, taken};
+use super::{LocalBuilder, Product, bound, taken};
 use crate::derivation::{Build, OUT, Tools, WORK};
 use crate::findlib::{LibDir, Meta};
 use crate::install;
@@ -11,23 +11,24 @@ use crate::jtw;
 use crate::outcome::Failure;
 use crate::realise::{Job, machine_trouble};
 use crate::store::staging::Staging;
-use crate::store::tree::{File, Node, RelPath, Tree, TreeHash};
+use crate::store::tree::{File, Node, RelPath, Tree};
 
 impl LocalBuilder<'_> {
-    pub(super) fn package(&self, job: &Job<'_>, build: &Build) -> Result<TreeHash, Failure> {
-        let mut report = self.run(job, &bound(&build.request, job.trees))?;
+    pub(super) fn package(&self, job: &Job<'_>, build: &Build) -> Result<Product, Failure> {
+        let request = self.varied(bound(&build.request, job.trees));
+        let mut report = self.run(job, &request)?;
         let mut layer = taken(&mut report, OUT)?;
         if let Some(file) = &build.install_file {
-            let work = WorkDir::captured(taken(&mut report, WORK)?, &build.request, WORK);
+            let work = WorkDir::captured(taken(&mut report, WORK)?, &request, WORK);
             let installed = installed(&build.package, file, &work, &report.staging)?;
             layer.merge(&installed).map_err(|error| bad_output(file, &error))?;
         }
         check_findlib(build, &layer, &report.staging)?;
-        publish(&report.staging, &layer)
+        Ok((layer, report.staging))
     }
 
-    pub(super) fn tools(&self, job: &Job<'_>, tools: &Tools) -> Result<TreeHash, Failure> {
-        let mut report = self.run(job, &bound(&tools.request, job.trees))?;
+    pub(super) fn tools(&self, job: &Job<'_>, tools: &Tools) -> Result<Product, Failure> {
+        let mut report = self.run(job, &self.varied(bound(&tools.request, job.trees)))?;
         let work = taken(&mut report, OUT)?;
         let base = self.tree(&job.trees[tools.base])?;
         let place = RelPath::parse(tools.stdlib.trim_start_matches('/'))
@@ -37,7 +38,7 @@ impl LocalBuilder<'_> {
         let (worker, library) = (made(&work, "worker.js")?, made(&work, "stdlib.cma.js")?);
         let layer = jtw::tools_layer(worker, library, stdlib, &tools.compiler, &report.staging)
             .map_err(|error| jtw_failure("the tools", &error))?;
-        publish(&report.staging, &layer)
+        Ok((layer, report.staging))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::packages::jtw_failure;
-use super::{LocalBuilder, publish, taken};
+use super::{LocalBuilder, Product, taken};
 use crate::assemble::{AssembleError, Member, Parts, assemble};
 use crate::compress::{self, CompressError};
 use crate::derivation::{Assembly, Compressed, Compression, Jtw, OUT, Slot};
@@ -11,7 +11,8 @@ use crate::jtw;
 use crate::outcome::Failure;
 use crate::realise::{Job, machine_trouble};
 use crate::request::{Command, Layer, Mount, Request};
-use crate::store::tree::{Tree, TreeHash};
+use crate::store::staging::Staging;
+use crate::store::tree::Tree;
 
 /// Where compiled archives are written in the sandbox.
 const OUT_DIRECTORY: &str = "/out";
@@ -55,18 +56,18 @@ fn compress_failure(error: &CompressError) -> Failure {
 }
 
 impl LocalBuilder<'_> {
-    pub(super) fn jtw(&self, job: &Job<'_>, spec: &Jtw) -> Result<TreeHash, Failure> {
+    pub(super) fn jtw(&self, job: &Job<'_>, spec: &Jtw) -> Result<Product, Failure> {
         let analysis = self.analysis(job, spec)?;
-        let finish = |compiled: &Tree, staging: &_| {
-            let tree = jtw::finish(&analysis, compiled, staging);
-            publish(staging, &tree.map_err(|error| jtw_failure(&spec.package, &error))?)
+        let finish = |compiled: &Tree, staging: Staging| {
+            let tree = jtw::finish(&analysis, compiled, &staging);
+            Ok((tree.map_err(|error| jtw_failure(&spec.package, &error))?, staging))
         };
         let Some(request) = jtw_request(job, spec, &analysis) else {
-            return finish(&Tree::default(), &self.stage()?);
+            return finish(&Tree::default(), self.stage()?);
         };
-        let mut report = self.run(job, &request)?;
+        let mut report = self.run(job, &self.varied(request))?;
         let compiled = taken(&mut report, OUT)?;
-        finish(&compiled, &report.staging)
+        finish(&compiled, report.staging)
     }
 
     /// What is to be compiled for the browser.
@@ -89,21 +90,21 @@ impl LocalBuilder<'_> {
         analysis.map_err(|error| jtw_failure(&spec.package, &error))
     }
 
-    pub(super) fn compressed(&self, job: &Job<'_>, spec: &Compressed) -> Result<TreeHash, Failure> {
+    pub(super) fn compressed(&self, job: &Job<'_>, spec: &Compressed) -> Result<Product, Failure> {
         let files = self.tree(&job.trees[spec.files])?;
         let staging = self.stage()?;
         // The assembly writes these anew, or not at all.
         let except = [jtw::RECORD, jtw::DYNAMIC_CMIS];
         let settings = compression(&spec.compression);
         let variants = compress::variants(&files, &except, &settings, &staging, job.stop.flag());
-        publish(&staging, &variants.map_err(|error| compress_failure(&error))?)
+        Ok((variants.map_err(|error| compress_failure(&error))?, staging))
     }
 
     fn variants(&self, job: &Job<'_>, slot: Option<Slot>) -> Result<Arc<Tree>, Failure> {
         slot.map_or_else(|| Ok(Arc::default()), |slot| self.tree(&job.trees[slot]))
     }
 
-    pub(super) fn assembly(&self, job: &Job<'_>, spec: &Assembly) -> Result<TreeHash, Failure> {
+    pub(super) fn assembly(&self, job: &Job<'_>, spec: &Assembly) -> Result<Product, Failure> {
         let tools = self.tree(&job.trees[spec.tools])?;
         let page = match spec.page {
             Some(page) => self.tree(&job.trees[page])?,
@@ -148,6 +149,6 @@ impl LocalBuilder<'_> {
             AssembleError::Compress(error) => compress_failure(&error),
             error => Failure::BadInput { what: "the site".into(), reason: error.to_string() },
         })?;
-        publish(&staging, &site.tree)
+        Ok((site.tree, staging))
     }
 }

@@ -1,5 +1,6 @@
 //! The command line as the user types it: types for clap, nothing else.
 
+pub mod audit;
 pub mod batch;
 pub mod diff;
 pub mod inspect;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::audit::Audit;
 use self::batch::{Batch, HealthCheck};
 use self::diff::Diff;
 use self::inspect::{Enter, Log, Show, WhyBuild, WhyDepends, WhyNot};
@@ -135,6 +137,15 @@ pub enum Verb {
         after_help = "Example: jtwbuild challenge universe.toml alice.statement https://example.org/bob.statement --policy 2-of-2"
     )]
     Challenge(Challenge),
+    /// Build nodes again, compare the bytes, and say why they differ.
+    ///
+    /// What is stored is not touched. Each build differs from the one before in everything that `--vary`
+    /// names; when its output does too, the smallest cause is looked for. The exit code is 6 if something
+    /// that goes into a site is not reproducible.
+    #[command(
+        after_help = "Example: jtwbuild audit universe.toml\n         jtwbuild audit universe.toml build/fmt.0.9.0 --vary hostname,time"
+    )]
+    Audit(Audit),
     /// Read everything in the store again and compare it with its name.
     ///
     /// Prints one line for each thing that is damaged; the exit code is then 5. Builds may go on

@@ -12,6 +12,7 @@ use super::realise::{start_sandbox, stop_on_signals};
 use super::request::{RunView, shell_line};
 use super::trouble::{Exit, Trouble};
 use super::{render, summary};
+use crate::audit::Manner;
 use crate::builder::LocalBuilder;
 use crate::derivation::{Input, NodeId};
 use crate::inspect::prospect::input_trees;
@@ -45,6 +46,7 @@ pub(super) fn run(global: &Global, verb: &Enter) -> Result<ExitCode, Trouble> {
         fetcher: &loaded.fetcher,
         sandbox: &sandbox,
         scrutiny: Scrutiny::Quick,
+        manner: Manner::default(),
     };
     let layer = store.draft_layer(&layer_id)?;
     let job = Job { node, derivation, trees: &trees, layer: &layer, stop: &stop, progress: &Quiet };

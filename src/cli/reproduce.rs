@@ -16,6 +16,7 @@ use super::realise::{exit, loudness, processors, start_sandbox, stop_on_signals,
 use super::statement::{check_signing, leave};
 use super::trouble::{Exit, Trouble};
 use super::{history, render, summary};
+use crate::audit::Manner;
 use crate::builder::machine::most_builders;
 use crate::builder::{AnySandbox, LocalBuilder};
 use crate::derivation::{Action, BuildKey};
@@ -229,7 +230,14 @@ fn build(
         ..FetchSettings::default()
     });
     let pins = Pins::default();
-    let builder = LocalBuilder { store, pins: &pins, fetcher: &fetcher, sandbox, scrutiny: Scrutiny::Quick };
+    let builder = LocalBuilder {
+        store,
+        pins: &pins,
+        fetcher: &fetcher,
+        sandbox,
+        scrutiny: Scrutiny::Quick,
+        manner: Manner::default(),
+    };
     let display = Display::new(plan, loudness(global));
     let wanted = verb.jobs.map_or_else(processors, usize::from);
     let jobs = most_builders().map_or(wanted, |most| wanted.min(most));

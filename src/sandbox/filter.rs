@@ -227,3 +227,39 @@ pub fn program_inside() -> Vec<Instruction> {
     program.push(step(RETURN, ALLOW, 0, 0));
     program
 }
+
+/// The program of builders whose clock or listings are not the machine's: it stops them for the tracer.
+#[cfg(target_arch = "x86_64")]
+pub fn program_traced(has_clock: bool, has_listings: bool) -> Vec<Instruction> {
+    const TRACE: u32 = 0x7ff0_0000;
+    const CLOCK: &[libc::c_long] = &[
+        libc::SYS_clock_gettime,
+        libc::SYS_gettimeofday,
+        libc::SYS_time,
+        libc::SYS_stat,
+        libc::SYS_fstat,
+        libc::SYS_lstat,
+        libc::SYS_newfstatat,
+        libc::SYS_statx,
+        libc::SYS_clock_nanosleep,
+    ];
+    const REALTIME_FUTEX: u32 = 256;
+    let mut program = start();
+    for call in CLOCK.iter().filter(|_| has_clock) {
+        program.extend(answer_if(IF_EQUAL, number(*call), TRACE));
+    }
+    if has_clock {
+        let futex = [
+            step(LOAD, SECOND_ARGUMENT, 0, 0),
+            step(IF_ANY_BIT, REALTIME_FUTEX, 0, 1),
+            step(RETURN, TRACE, 0, 0),
+            step(RETURN, ALLOW, 0, 0),
+        ];
+        at_call(&mut program, libc::SYS_futex, &futex);
+    }
+    if has_listings {
+        program.extend(answer_if(IF_EQUAL, number(libc::SYS_getdents64), TRACE));
+    }
+    program.push(step(RETURN, ALLOW, 0, 0));
+    program
+}

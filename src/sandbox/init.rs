@@ -13,13 +13,16 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{AccessFlags, Gid, Pid, Uid, access, chdir};
 
+use super::conditions::Conditions;
 use super::message::{ENTER, End, Ended, Event, Job, STOP, Visit, receive, send};
+use super::trace::Tracer;
 use super::{filter, limits, namespaces, root};
 use crate::request::Command;
 
@@ -65,6 +68,7 @@ fn prepare(job: &Job, ids: (Uid, Gid)) -> Result<(Vec<OwnedFd>, SignalFd), root:
         let null = nix::fcntl::open("/dev/null", nix::fcntl::OFlag::O_RDONLY, nix::sys::stat::Mode::empty())?;
         namespaces::duplicate_onto(&null, 0)?;
         limits::apply(job.processes)?;
+        surround(&job.conditions)?;
         nix::sys::prctl::set_dumpable(false)?;
         namespaces::install_filter(&filter::program_inside())?;
         SignalFd::with_flags(
@@ -80,17 +84,34 @@ fn prepare(job: &Job, ids: (Uid, Gid)) -> Result<(Vec<OwnedFd>, SignalFd), root:
     }
 }
 
+/// What of the conditions this process hands on to all that it starts.
+fn surround(conditions: &Conditions) -> nix::Result<()> {
+    let usual = Conditions::default();
+    if let Some(most) = conditions.processors {
+        let allowed = sched_getaffinity(Pid::from_raw(0))?;
+        let mut fewer = CpuSet::new();
+        let processors = (0..CpuSet::count()).filter(|number| allowed.is_set(*number).unwrap_or(false));
+        processors.take(most.max(1)).try_for_each(|number| fewer.set(number))?;
+        sched_setaffinity(Pid::from_raw(0), &fewer)?;
+    }
+    if (conditions.fixed_addresses, conditions.old_kernel) != (usual.fixed_addresses, usual.old_kernel) {
+        namespaces::set_personality(conditions.fixed_addresses, conditions.old_kernel)?;
+    }
+    Ok(())
+}
+
 /// Runs the stages, then the command of a visit, and ends what is left each time. `None` when the
 /// engine is gone.
 fn run(job: &Job, control: &UnixStream, children: &SignalFd, visitor: Vec<OwnedFd>) -> Option<Ended> {
-    let Stages { failed, is_broken_off } = run_stages(job, control, children)?;
-    end_all();
+    let mut tracer = Tracer::new(&job.conditions);
+    let Stages { failed, is_broken_off } = run_stages(job, control, children, &mut tracer)?;
+    end_all(&mut tracer);
     let visited = match &job.visit {
         Some(visit) if !is_broken_off => {
             send(control, &Event::Visiting { failed }, &[]).ok()?;
             if order(control)? == ENTER {
                 let end = run_visit(visit, job, failed, control, children, visitor)?;
-                end_all();
+                end_all(&mut tracer);
                 Some(end)
             } else {
                 None
@@ -115,9 +136,9 @@ fn run(job: &Job, control: &UnixStream, children: &SignalFd, visitor: Vec<OwnedF
 }
 
 /// Ends every process but this one.
-fn end_all() {
+fn end_all(tracer: &mut Option<Tracer>) {
     let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
-    while reap(None).is_some() {}
+    while reap(None, tracer).is_some() {}
 }
 
 /// How the stages ended.
@@ -129,7 +150,12 @@ struct Stages {
 }
 
 /// Runs the stages; `None` when the engine is gone.
-fn run_stages(job: &Job, control: &UnixStream, children: &SignalFd) -> Option<Stages> {
+fn run_stages(
+    job: &Job,
+    control: &UnixStream,
+    children: &SignalFd,
+    tracer: &mut Option<Tracer>,
+) -> Option<Stages> {
     let mut ended = Stages::default();
     'stages: for (number, stage) in job.stages.iter().enumerate() {
         let mut waiting = stage.iter().enumerate();
@@ -137,7 +163,7 @@ fn run_stages(job: &Job, control: &UnixStream, children: &SignalFd) -> Option<St
         loop {
             while running.len() < job.parallel.max(1) {
                 let Some((index, command)) = waiting.next() else { break };
-                match start(command, job, false) {
+                match start(command, job, false, tracer.as_mut()) {
                     Ok(pid) => drop(running.insert(pid, index)),
                     Err(errno) => {
                         say(&command.argv[0], errno.desc());
@@ -160,7 +186,7 @@ fn run_stages(job: &Job, control: &UnixStream, children: &SignalFd) -> Option<St
                     break 'stages;
                 }
             }
-            while let Some((pid, end)) = reap(Some(WaitPidFlag::WNOHANG)) {
+            while let Some((pid, end)) = reap(Some(WaitPidFlag::WNOHANG), tracer) {
                 let Some(index) = running.remove(&pid) else { continue };
                 if end != End::Status(0) {
                     ended.failed = Some((number, index, end));
@@ -190,7 +216,7 @@ fn run_visit(
     let of_failed = failed.map(|(stage, index, _)| job.stages[stage][index].cwd.clone());
     let mut command = visit.command.clone();
     command.cwd = of_failed.unwrap_or(command.cwd);
-    let process = match start(&command, job, is_terminal) {
+    let process = match start(&command, job, is_terminal, None) {
         Ok(process) => process,
         Err(errno) => {
             say(&command.argv[0], errno.desc());
@@ -203,7 +229,7 @@ fn run_visit(
             Wake::Stop => drop(kill(Pid::from_raw(-1), Signal::SIGTERM)),
             Wake::Kill => return Some(End::Signal(Signal::SIGKILL as i32)),
         }
-        while let Some((pid, end)) = reap(Some(WaitPidFlag::WNOHANG)) {
+        while let Some((pid, end)) = reap(Some(WaitPidFlag::WNOHANG), &mut None) {
             if pid == process {
                 return Some(end);
             }
@@ -251,26 +277,36 @@ fn wait(control: &UnixStream, children: &SignalFd) -> Option<Wake> {
     }
 }
 
-/// Collects one ended child; `None` when there is none (yet, with `WNOHANG`).
-fn reap(flags: Option<WaitPidFlag>) -> Option<(Pid, End)> {
+/// Collects one ended child; `None` when there is none (yet, with `WNOHANG`). Those that have stopped for
+/// the tracer go on.
+fn reap(flags: Option<WaitPidFlag>, tracer: &mut Option<Tracer>) -> Option<(Pid, End)> {
     loop {
-        match waitpid(None::<Pid>, flags) {
-            Ok(WaitStatus::Exited(pid, status)) => return Some((pid, End::Status(status))),
-            Ok(WaitStatus::Signaled(pid, signal, _)) => return Some((pid, End::Signal(signal as i32))),
+        let ended = match waitpid(None::<Pid>, flags) {
+            Ok(WaitStatus::Exited(pid, status)) => (pid, End::Status(status)),
+            Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, End::Signal(signal as i32)),
             Ok(WaitStatus::StillAlive) => return None,
-            Ok(_) | Err(Errno::EINTR) => {}
+            Ok(stopped) => {
+                tracer.iter_mut().for_each(|tracer| tracer.resume(stopped));
+                continue;
+            }
+            Err(Errno::EINTR) => continue,
             Err(_) => return None,
-        }
+        };
+        tracer.iter_mut().for_each(|tracer| tracer.forget(ended.0));
+        return Some(ended);
     }
 }
 
 /// Starts a command, in front of the terminal if there is one for it.
-fn start(command: &Command, job: &Job, in_front: bool) -> nix::Result<Pid> {
+fn start(command: &Command, job: &Job, in_front: bool, tracer: Option<&mut Tracer>) -> nix::Result<Pid> {
     chdir(command.cwd.as_str())?;
     let program = find(&command.argv[0], &job.path)?;
     let words = |words: &[String]| words.iter().map(|word| c_string(word)).collect::<nix::Result<Vec<_>>>();
     let (arguments, environment) = (words(&command.argv)?, words(&job.env)?);
-    namespaces::start_program(&program, &arguments, &environment, job.address_space, in_front)
+    match tracer {
+        Some(tracer) => tracer.start(&program, &arguments, &environment, job.address_space),
+        None => namespaces::start_program(&program, &arguments, &environment, job.address_space, in_front),
+    }
 }
 
 /// The file that `name` stands for: itself when it has a slash, else the first program of that

@@ -12,6 +12,7 @@ use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, s
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::conditions::Conditions;
 use super::namespaces::received;
 use crate::request::Command;
 
@@ -41,6 +42,7 @@ pub struct Job {
     /// Whether overlays take their layers one by one; else all in one string, which only so many
     /// fit in.
     pub one_by_one: bool,
+    pub conditions: Conditions,
     /// What a person wants to run after the stages, however they ended. Comes with three descriptors for
     /// its input, output and errors.
     pub visit: Option<Visit>,

@@ -261,11 +261,19 @@ pub fn set_window_size(terminal: impl AsFd, size: &libc::winsize) -> nix::Result
     .map(drop)
 }
 
-/// Puts every program started from now on at fixed addresses, where that is allowed.
-pub fn fix_addresses() -> nix::Result<()> {
+/// Puts every program started from now on at fixed addresses, where that is allowed, or not; to all of
+/// them, the kernel says that it is version 2.6, or what it is.
+pub fn set_personality(fixed_addresses: bool, old_kernel: bool) -> nix::Result<()> {
+    let flag = |flag: c_int, is_set: bool| if is_set { flag.cast_unsigned() } else { 0 };
+    let flags = flag(libc::ADDR_NO_RANDOMIZE, fixed_addresses) | flag(libc::UNAME26, old_kernel);
     // SAFETY: plain numbers.
-    check(c_long::from(unsafe { libc::personality(libc::ADDR_NO_RANDOMIZE.cast_unsigned().into()) }))
-        .map(drop)
+    check(c_long::from(unsafe { libc::personality(flags.into()) })).map(drop)
+}
+
+/// Leaves a traced process, which has been told to stop, as it is until it is told to go on.
+pub fn listen(process: Pid) -> nix::Result<()> {
+    // SAFETY: this request takes no addresses.
+    check(unsafe { libc::ptrace(libc::PTRACE_LISTEN, process.as_raw(), 0, 0) }).map(drop)
 }
 
 /// Installs a filter of system calls for this process and its children.

@@ -13,14 +13,11 @@ use nix::sys::stat::{Mode, UtimensatFlags, fstat, mkdirat, umask, utimensat};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, Uid, chdir, fchdir, pivot_root, symlinkat};
 
+use super::conditions::{self, Conditions};
 use super::message::{Job, JobMount, Scratch};
 use super::namespaces::{self, NODEV, NOEXEC, NOSUID, RDONLY};
 use crate::store::disk::MTIME;
 
-/// User and group of every builder.
-pub const BUILDER: u32 = 1000;
-/// The host's name in every sandbox.
-const HOST_NAME: &str = "jtwbuild";
 /// Devices that builders may open.
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
 /// Links in `/dev`.
@@ -77,12 +74,13 @@ impl<T> Step<T> for std::io::Result<T> {
 /// gives the descriptors that the engine wants: the top directory of each captured overlay, and
 /// the scratch space.
 pub fn assemble(job: &Job, (uid, gid): (Uid, Gid)) -> Result<Vec<OwnedFd>, Refused> {
-    become_builder(uid, gid)?;
+    let conditions = &job.conditions;
+    become_builder(conditions.user, uid, gid)?;
     if uid.is_root() {
         limit_process_numbers(job.processes)?;
     }
     umask(Mode::empty());
-    nix::unistd::sethostname(HOST_NAME).step("the host name")?;
+    nix::unistd::sethostname(&conditions.host_name).step("the host name")?;
     namespaces::set_domain_name("(none)").step("the domain name")?;
     chdir(job.trees.as_str()).step("the store's trees")?;
 
@@ -138,6 +136,13 @@ pub fn assemble(job: &Job, (uid, gid): (Uid, Gid)) -> Result<Vec<OwnedFd>, Refus
         std::fs::create_dir_all(at).step(step())?;
         namespaces::attach(&mount, AT_FDCWD, at).step(step())?;
     }
+    if let (Some(name), Some(JobMount::Overlay { captured: false, .. })) =
+        (&conditions.user_name, job.mounts.first())
+    {
+        for file in ["/etc/passwd", "/etc/group"] {
+            rename_builder(file, name, conditions.user).step(file)?;
+        }
+    }
     let writable = job.mounts.iter().filter_map(|mount| match mount {
         JobMount::Overlay { at, .. } => Some(at.as_str()),
         JobMount::ReadOnly { .. } => None,
@@ -147,18 +152,27 @@ pub fn assemble(job: &Job, (uid, gid): (Uid, Gid)) -> Result<Vec<OwnedFd>, Refus
         utimensat(AT_FDCWD, at, &time, &time, UtimensatFlags::NoFollowSymlink)
             .step(format!("the time of {at}"))?;
     }
-    umask(Mode::from_bits_truncate(0o022));
+    umask(Mode::from_bits_truncate(conditions.umask));
     results.push(scratch);
     Ok(results)
 }
 
 /// Fills in the user namespace: one user, one group, and no further user namespaces below.
-fn become_builder(uid: Uid, gid: Gid) -> Result<(), Refused> {
+fn become_builder(builder: u32, uid: Uid, gid: Gid) -> Result<(), Refused> {
     let write = |path: &str, text: &str| std::fs::write(path, text).step(path);
     write("/proc/self/setgroups", "deny")?;
-    write("/proc/self/uid_map", &format!("{BUILDER} {uid} 1"))?;
-    write("/proc/self/gid_map", &format!("{BUILDER} {gid} 1"))?;
+    write("/proc/self/uid_map", &format!("{builder} {uid} 1"))?;
+    write("/proc/self/gid_map", &format!("{builder} {gid} 1"))?;
     write("/proc/sys/user/max_user_namespaces", "0")
+}
+
+/// Gives the builder another name in a file of the base that may list it.
+fn rename_builder(file: &str, name: &str, user: u32) -> std::io::Result<()> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => std::fs::write(file, conditions::renamed(&text, Conditions::USER, name, user)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The kernel does not hold root's processes to `RLIMIT_NPROC`, even inside a user namespace. Since

@@ -98,7 +98,7 @@ fn prepare(socket: i32) -> nix::Result<(OwnedFd, SignalFd)> {
     // Only root may; others keep groups that show up in the sandbox as `nogroup`.
     let _ = nix::unistd::setgroups(&[]);
     // Not allowed in some containers; the output does not depend on it.
-    let _ = namespaces::fix_addresses();
+    let _ = namespaces::set_personality(true, false);
     nix::sys::prctl::set_no_new_privs()?;
     namespaces::install_filter(&filter::program())?;
     let children =

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
 
+use super::conditions::Conditions;
 use super::groups::Groups;
 use super::message::{self, Event, Job, JobMount, Scratch};
 use super::namespaces;
@@ -238,6 +239,7 @@ pub(super) fn try_out(spawner: &Spawner, group: Option<&OwnedFd>) -> Result<bool
         processes: 16,
         parallel: 1,
         one_by_one: takes_layers_one_by_one(),
+        conditions: Conditions::default(),
         visit: None,
     };
     // Should the sandbox be gone already, the event tells why.

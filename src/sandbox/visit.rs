@@ -15,9 +15,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::groups::Group;
 use super::message::{self, ENTER, End, Event, Job, KILL, STOP, Scratch, receive};
+use super::scratch::DiskScratch;
 use super::terminal::Terminal;
 use super::watch::{DYING, refused};
-use super::{DiskScratch, Sandbox, absolute, check, command_failed};
+use super::{Sandbox, absolute, check, command_failed};
 use crate::outcome::Failure;
 use crate::request::{Command, Request};
 use crate::store::Store;

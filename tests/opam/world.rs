@@ -167,6 +167,7 @@ impl World {
             fetcher: &Fetcher::new(jtwbuild::fetch::Settings::default()),
             sandbox: SANDBOX.get_or_init(|| AnySandbox::start(None)),
             scrutiny: Scrutiny::Quick,
+            manner: jtwbuild::audit::Manner::default(),
         };
         let draft = self.store.draft_layer(&format!("build-{}", derivation.build_key(inputs))).unwrap();
         let stop = Stop::default();

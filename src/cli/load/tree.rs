@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Loaded;
+use crate::audit::Manner;
 use crate::builder::{AnySandbox, LocalBuilder};
 use crate::cli::summary::hint_for_commit;
 use crate::cli::trouble::{Exit, Trouble};
@@ -95,7 +96,8 @@ impl Builder for Fetching<'_> {
     fn build(&self, job: &Job<'_>) -> Result<TreeHash, Failure> {
         let Self { store, pins, fetcher } = *self;
         let sandbox = &AnySandbox::start(None);
-        LocalBuilder { store, pins, fetcher, sandbox, scrutiny: Scrutiny::Quick }.build(job)
+        LocalBuilder { store, pins, fetcher, sandbox, scrutiny: Scrutiny::Quick, manner: Manner::default() }
+            .build(job)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::audit::Manner;
 use crate::builder::{AnySandbox, LocalBuilder};
 use crate::cli::arguments::store::Verify;
 use crate::cli::arguments::{Global, UniverseArguments};
@@ -123,7 +124,14 @@ fn rebuild(
     stop: &Stop,
 ) -> Result<(), Trouble> {
     let Universe { loaded, plan, pins } = universe;
-    let builder = LocalBuilder { store, pins, fetcher: &loaded.fetcher, sandbox, scrutiny: Scrutiny::Quick };
+    let builder = LocalBuilder {
+        store,
+        pins,
+        fetcher: &loaded.fetcher,
+        sandbox,
+        scrutiny: Scrutiny::Quick,
+        manner: Manner::default(),
+    };
     let facts = Facts::load(&store.plans().join("facts"));
     let settings = Settings { jobs: processors(), ..Settings::default() };
     let build = |targets: Vec<NodeId>| {

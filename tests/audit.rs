@@ -1,0 +1,284 @@
+//! Audits by the real program: one node for each way of being irreproducible, each of which has to be
+//! found and named, and nodes that only look like it, none of which may be accused.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use support::{Ended, TestUniverse, skip};
+
+/// A node: its name, its script, and the causes that an audit has to find, each a set of variations;
+/// none for one that is reproducible.
+type Fixture = (&'static str, &'static str, &'static [&'static str]);
+
+/// Nothing that the shell does with these is up to chance.
+const FIXTURES: &[Fixture] = &[
+    ("by-time", "date +%s > $out/x", &["time"]),
+    ("by-fraction", "date +%Y-%N > $out/x", &["time"]),
+    (
+        "by-file-time",
+        "umask 022; touch a; tar cf - a | cut -b 137-147 > $out/x; stat -c %Y a >> $out/x",
+        &["time"],
+    ),
+    ("by-jobs", "built() { echo $2 > $out/x; }; built all -j2", &["jobs"]),
+    ("by-cpus", "nproc > $out/x", &["cpus"]),
+    ("by-hostname", "hostname > $out/x", &["hostname"]),
+    ("by-kernel-host", "uname -n > $out/x", &["hostname"]),
+    ("by-user", "id -u > $out/x", &["user"]),
+    ("by-group", "touch a; stat -c %g a > $out/x", &["user"]),
+    ("by-user-name", "echo ${USER:-nobody} > $out/x", &["user"]),
+    ("by-locale", "echo $LC_ALL > $out/x", &["locale"]),
+    ("by-timezone", "date -d @86400 > $out/x", &["timezone"]),
+    ("by-umask", "touch a; stat -c %a a > $out/x", &["umask"]),
+    ("by-home", "echo ~ > $out/x", &["home"]),
+    ("by-temporary", "mktemp -d | sed 's,/[^/]*$,,' > $out/x", &["home"]),
+    ("by-build-path", "pwd > $out/x", &["build-path"]),
+    ("by-readdir", "mkdir d; (cd d; touch b a d c); find d > $out/x", &["readdir"]),
+    ("by-readdir-of-inputs", "find /in/tree > $out/x", &["readdir"]),
+    ("by-aslr", "grep stack /proc/self/maps > $out/x", &["aslr"]),
+    ("by-kernel", "uname -r > $out/x", &["kernel"]),
+    // Causes that come together, and causes beside each other.
+    (
+        "by-two",
+        "case $(hostname)/$(id -u) in elsewhere/4711) echo a ;; *) echo b ;; esac > $out/x",
+        &["hostname, user"],
+    ),
+    ("by-either", "hostname > $out/x; umask > $out/y", &["hostname", "umask"]),
+    ("by-date", "date > $out/x", &["time", "timezone"]),
+    ("by-failure", "test $(id -u) = 1000; touch $out/x", &["user"]),
+    ("by-mode-of-output", "touch $out/x; [ $(umask) = 0022 ] || chmod +x $out/x", &["umask"]),
+    ("by-file-that-comes", "touch $out/x; [ $(nproc) -gt 1 ] || touch $out/y", &["cpus"]),
+    // What looks irreproducible, and is not.
+    ("tree", "mkdir $out/d; cd $out/d; for i in 1 2 3 4 5 6 7; do echo $i > f$i; done", &[]),
+    ("sorted", "ls /in/tree/d > $out/x; find /in/tree | sort >> $out/x", &[]),
+    ("fixed-time", "touch -d @1 a; stat -c %Y a > $out/x; date -u -d @$SOURCE_DATE_EPOCH >> $out/x", &[]),
+    ("copied-time", "cp -p /in/tree/d/f1 a; stat -c %Y a > $out/x", &[]),
+    ("newer", "touch a; sleep 1.1; touch b; test b -nt a; echo > $out/x", &[]),
+    ("waits", "date +%s > a; while [ $(date +%s) = $(cat a) ]; do true; done; echo > $out/x", &[]),
+    ("slow", "sleep 1.2; date -d @0 +%s > $out/x", &[]),
+    ("modes", "touch $out/x; chmod 777 $out/x", &[]),
+    ("temporary", "t=$(mktemp); echo made > $t; cp $t $out/x", &[]),
+    ("here", "echo here > a; cp $PWD/a $out/x", &[]),
+    ("archive", "tar cf $out/x -C /in/tree/d f1", &["user"]),
+    (
+        "many-processes",
+        "for i in $(seq 60); do (echo $i > f$i) & done; wait; cat $(ls f* | sort) > $out/x",
+        &[],
+    ),
+    ("signals", "sh -c 'kill -STOP $$; echo on > $out/x' & sleep 0.2; kill -CONT $!; wait", &[]),
+    ("quiet", "true", &[]),
+];
+
+/// Whether there is a crowd shows in how much longer a known amount of work takes than the processor
+/// works on it: more than so many times as long.
+fn by_load(most: f64) -> String {
+    format!(
+        r#"
+work='i=0; while [ $i -lt 80000 ]; do i=$((i+1)); done'
+took=$( (time -f '%e %U %S' sh -c "$work") 2>&1 )
+echo $took | awk '{{ print ($1 > {most:.1} * ($2 + $3)) ? "crowded" : "calm" }}' > $out/x
+"#
+    )
+}
+
+/// How much longer than the processor works on it a thread's work takes on this machine now.
+fn crowd() -> f64 {
+    let ticks = || {
+        let told = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        let first = told.split_whitespace().next().unwrap();
+        Duration::from_nanos(first.parse().unwrap())
+    };
+    let (begun, before) = (Instant::now(), ticks());
+    while begun.elapsed() < Duration::from_secs(1) {}
+    begun.elapsed().as_secs_f64() / ticks().saturating_sub(before).as_secs_f64()
+}
+
+/// Differs by itself, whatever is varied.
+const ITSELF: &str = "head -c 8 /dev/urandom > $out/x";
+
+fn fixtures() -> String {
+    let mut text = String::from("name = \"fixtures\"\n");
+    for (name, script, _) in FIXTURES {
+        let inputs = if *name == "tree" { "[]" } else { "[\"tree\"]" };
+        text += &format!("[[node]]\nname = \"{name}\"\ninputs = {inputs}\nscript = '''\n{script}\n'''\n");
+    }
+    text + &format!("[[node]]\nname = \"by-itself\"\nscript = '''{ITSELF}'''\n")
+}
+
+/// Of each node: its verdict, and its causes as words.
+fn table(ended: &Ended) -> BTreeMap<String, (String, Vec<String>)> {
+    let json = ended.json();
+    let nodes = json["nodes"].as_array().expect("a list").iter();
+    let text = |value: &serde_json::Value| value.as_str().expect("a string").to_owned();
+    nodes
+        .map(|node| {
+            let causes = node["causes"].as_array().expect("a list").iter().map(|cause| {
+                let varied = cause["variations"]
+                    .as_array()
+                    .map(|names| names.iter().map(text).collect::<Vec<String>>().join(", "));
+                match (cause["cause"].as_str(), varied) {
+                    (Some("varied"), Some(varied)) => varied,
+                    (word, varied) => format!("{word:?} {varied:?}"),
+                }
+            });
+            (text(&node["id"]), (text(&node["verdict"]), causes.collect()))
+        })
+        .collect()
+}
+
+/// These tests run one after the other: each would be a busy machine for the others.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The names of everything in a store but what processes keep for themselves.
+fn contents(store: &Path) -> Vec<String> {
+    fn walk(path: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(path).unwrap() {
+            let path = entry.unwrap().path();
+            let is_directory = path.symlink_metadata().unwrap().is_dir();
+            let bytes = if is_directory { Vec::new() } else { fs::read(&path).unwrap_or_default() };
+            found.push(format!("{} {}", path.display(), blake3::hash(&bytes)));
+            if is_directory && !path.ends_with("store/locks") {
+                walk(&path, found);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(store, &mut found);
+    found.sort();
+    found
+}
+
+/// False alarms: none; missed: none; each cause by its name.
+#[test]
+fn every_way_of_being_irreproducible_is_found_and_named_and_nobody_else_is_accused() {
+    let _alone = alone();
+    let Some(universe) = TestUniverse::buildable(&fixtures()) else { return };
+    // One at a time, or nodes would be the load of each other.
+    universe.run("realise universe.toml -q --jobs 1").success();
+    let before = contents(&universe.path("store"));
+    let ended = universe.run("audit universe.toml --json --jobs 1");
+    assert_eq!(ended.code, Some(6), "{ended}");
+    assert_eq!(contents(&universe.path("store")), before, "the store is as it was");
+    let found = table(&ended);
+    let mut complaints = Vec::new();
+    let has_processors = std::thread::available_parallelism().is_ok_and(|count| count.get() > 1);
+    for (name, _, causes) in FIXTURES {
+        let (verdict, named) = &found[&format!("node/{name}")];
+        let mut causes: Vec<&str> = causes.to_vec();
+        causes.retain(|cause| has_processors || *cause != "cpus");
+        let expected = if causes.is_empty() { "reproducible" } else { "not-reproducible" };
+        if verdict != expected || *named != causes {
+            complaints.push(format!("{name}: {verdict} {named:?} in place of {expected} {causes:?}"));
+        }
+    }
+    assert!(complaints.is_empty(), "{complaints:#?}\n{}", ended.stderr);
+    let (verdict, causes) = &found["node/by-itself"];
+    assert_eq!((verdict.as_str(), causes.len()), ("not-reproducible", 1));
+    assert!(causes[0].contains("itself"), "{causes:?}");
+    assert_eq!(found["base/busybox"].0, "reproducible");
+}
+
+/// Nodes that nobody has built are compared with themselves, and left unbuilt.
+#[test]
+fn nodes_that_were_never_built_are_judged_too() {
+    let text = r#"
+name = "fresh"
+[[node]]
+name = "input"
+script = "echo input > $out/x"
+[[node]]
+name = "good"
+inputs = ["input"]
+script = "cp /in/input/x $out/x"
+[[node]]
+name = "bad"
+inputs = ["input"]
+script = "hostname > $out/x"
+[[node]]
+name = "broken"
+inputs = ["input"]
+script = "exit 3"
+[[node]]
+name = "behind"
+inputs = ["broken"]
+script = "touch $out/x"
+"#;
+    let _alone = alone();
+    let Some(universe) = TestUniverse::buildable(text) else { return };
+    let ended = universe.run("audit universe.toml --json --times 2 node/good node/bad");
+    assert_eq!(ended.code, Some(6), "{ended}");
+    let found = table(&ended);
+    assert_eq!(found["node/good"], ("reproducible".to_owned(), vec![]));
+    assert_eq!(found["node/bad"], ("not-reproducible".to_owned(), vec!["hostname".to_owned()]));
+    let json = ended.json();
+    let good = &json["nodes"].as_array().unwrap().iter().find(|node| node["id"] == "node/good").unwrap();
+    assert_eq!((good["builds"].as_u64(), good["stored"].as_bool()), (Some(3), Some(false)));
+    let shown = universe.run("show universe.toml good");
+    assert!(shown.stdout.contains("status     not built"), "{shown}");
+    // What fails by itself is not judged, nor is what needs it.
+    let failing = universe.run("audit universe.toml good broken behind");
+    assert_eq!(failing.code, Some(1), "{failing}");
+    let lines: Vec<&str> = failing.stdout.lines().collect();
+    assert!(lines[0].starts_with("node/good    reproducible"), "{failing}");
+    assert!(failing.stdout.contains("its input node/broken could not be had"), "{failing}");
+    assert!(failing.stdout.contains("exited with status 3"), "{failing}");
+}
+
+#[test]
+fn variations_are_those_that_were_asked_for() {
+    let _alone = alone();
+    let text = format!(
+        "name = \"few\"\n[[node]]\nname = \"host\"\nscript = \"hostname > $out/x\"\n[[node]]\nname = \"chance\"\nscript = \"{ITSELF}\"\n"
+    );
+    let Some(universe) = TestUniverse::buildable(&text) else { return };
+    let none = universe.run("audit universe.toml host --vary none --times 3 --json");
+    assert_eq!((none.code, none.json()["nodes"][0]["builds"].as_u64()), (Some(0), Some(4)), "{none}");
+    let other = universe.run("audit universe.toml host --vary all,-hostname").success();
+    assert!(other.stdout.starts_with("node/host  reproducible\n"), "{other}");
+    let quick = universe.run("audit universe.toml host --no-bisect --json -q");
+    assert_eq!((quick.code, quick.stderr.as_str()), (Some(6), ""), "{quick}");
+    assert_eq!(table(&quick)["node/host"], ("not-reproducible".to_owned(), vec![]));
+    let difference = &quick.json()["nodes"][0]["differences"][0];
+    assert_eq!(difference["path"], "x");
+    assert_eq!(difference["published"], true);
+    assert_eq!(difference["explanation"]["after"], "elsewhere\\n");
+    let chance = universe.run("audit universe.toml chance --vary none");
+    assert_eq!(chance.code, Some(6), "{chance}");
+    assert!(chance.stdout.contains("differs with nothing varied"), "{chance}");
+    let unknown = universe.run("audit universe.toml --vary hostnam");
+    assert_eq!(unknown.code, Some(3), "{unknown}");
+    assert!(unknown.stderr.contains("did you mean `hostname`?"), "{unknown}");
+    let fetched = universe.run("audit universe.toml nobody");
+    assert!(fetched.stderr.contains("the plan has no node `nobody`"), "{fetched}");
+}
+
+/// What only a busy machine shows. Other programs make this machine busy as well, and less so the next
+/// moment: the fixture is cut to how busy it is, and tried again if that changes meanwhile.
+#[test]
+fn a_difference_that_only_a_busy_machine_makes_is_found() {
+    let _alone = alone();
+    let mut last = None;
+    for _ in 0..6 {
+        let Some(crowd) = (0..20).map(|_| crowd()).find(|crowd| *crowd <= 4.0) else { break };
+        let script = by_load(crowd + 2.0);
+        let text = format!("name = \"busy\"\n[[node]]\nname = \"by-load\"\nscript = '''{script}'''\n");
+        let Some(universe) = TestUniverse::buildable(&text) else { return };
+        let ended = universe.run("audit universe.toml by-load --json");
+        if table(&ended)["node/by-load"] == ("not-reproducible".to_owned(), vec!["load".to_owned()]) {
+            return;
+        }
+        last = Some(ended);
+    }
+    match last {
+        Some(ended) => panic!("{ended}"),
+        None => skip("a machine that is not busy with other things"),
+    }
+}
