@@ -28,8 +28,7 @@ fn three(text: &str) -> Option<[TestUniverse; 3]> {
 }
 
 fn node(json: &Value, name: &str) -> Value {
-    let nodes = json["nodes"].as_array().unwrap().iter();
-    nodes.filter(|node| node["node"] == name).next().unwrap().clone()
+    json["nodes"].as_array().unwrap().iter().find(|node| node["node"] == name).unwrap().clone()
 }
 
 #[track_caller]
