@@ -207,7 +207,7 @@ fn empty_directory<T>(at: &str) -> Mount<T> {
 fn move_build_path(request: &mut Request) {
     let Some(cwd) = request.stages.iter().flatten().map(|command| command.cwd.clone()).next() else { return };
     let holds = |mount: &&Mount| is_below(&cwd, mount.at());
-    let mount = request.mounts.iter().skip(1).filter(holds).max_by_key(|mount| mount.at().len());
+    let mount = request.mounts.iter().skip(1).filter(holds).min_by_key(|mount| mount.at().len());
     let Some(from) = mount.map(|mount| mount.at().to_owned()) else {
         // The root directory is where it is.
         if cwd != "/" {
