@@ -195,6 +195,13 @@ pub struct UniverseArguments {
     pub offline: bool,
 }
 
+impl UniverseArguments {
+    /// Those of a verb that is given a universe and no options for it.
+    pub fn of(universe: PathBuf) -> Self {
+        Self { universe, recipes: Vec::new(), locked: false, offline: false }
+    }
+}
+
 /// `jtwbuild realise`
 #[derive(Debug, Args)]
 pub struct Realise {

@@ -164,12 +164,7 @@ fn of_universe(
     universe: &std::path::Path,
     node: Option<&str>,
 ) -> Result<Vec<(BuildKey, String)>, Trouble> {
-    let arguments = UniverseArguments {
-        universe: universe.to_owned(),
-        recipes: Vec::new(),
-        locked: false,
-        offline: false,
-    };
+    let arguments = UniverseArguments::of(universe.to_owned());
     let mut loaded = Loaded::read(&arguments, Pinning::Complete)?;
     let (plan, _) = loaded.plan(&arguments, store)?;
     let wanted = node.map(|node| by_name(&plan, node)).transpose()?;

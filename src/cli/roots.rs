@@ -258,12 +258,7 @@ fn of_thing(store: &Arc<Store>, thing: &str) -> Result<Keeps, Trouble> {
 
 /// What there is of a universe, or of one of its nodes and everything that the node needs.
 fn of_universe(store: &Arc<Store>, universe: &Path, wanted: Option<&str>) -> Result<Keeps, Trouble> {
-    let arguments = UniverseArguments {
-        universe: universe.to_owned(),
-        recipes: Vec::new(),
-        locked: false,
-        offline: false,
-    };
+    let arguments = UniverseArguments::of(universe.to_owned());
     let mut loaded = Loaded::read(&arguments, Pinning::Complete)?;
     let (plan, _) = loaded.plan(&arguments, store)?;
     let facts = Facts::load(&store.plans().join("facts"));
