@@ -9,7 +9,6 @@
 //! Nothing that is stored is touched: outputs are compared where they were built, and thrown away.
 
 pub mod compare;
-pub mod explain;
 pub mod judge;
 mod minimise;
 pub mod variation;

@@ -16,6 +16,7 @@ pub mod compress;
 pub mod derivation;
 pub mod diagnostic;
 pub mod effects;
+pub mod explain;
 pub mod fetch;
 pub mod findlib;
 pub mod inspect;

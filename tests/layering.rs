@@ -33,6 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("source", &["path"]),
     ("effects", &[]),
     ("cmi", &[]),
+    ("explain", &["cmi"]),
     ("store::key", &[]),
     ("store::tree", &[]),
     ("findlib", &["store::tree"]),
@@ -162,7 +163,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "compress",
         ],
     ),
-    ("audit", &["outcome", "derivation", "store", "realise", "inspect"]),
+    ("audit", &["outcome", "explain", "derivation", "store", "realise", "inspect"]),
     (
         "builder",
         &[

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::Output;
-use super::explain::{Explanation, explain};
 use crate::derivation::Kind;
+use crate::explain::{Explanation, explain};
 use crate::inspect::trees::{self, Change, Difference, Entry};
 use crate::store::StoreError;
 use crate::store::tree::{BlobHash, File, Node, RelPath};
@@ -52,7 +52,8 @@ pub fn compare(kind: Kind, before: &Output, after: &Output) -> Result<Vec<Differ
         if let (true, Some(Node::File(one)), Some(Node::File(other))) =
             (is_changed, before.tree.get(path), after.tree.get(path))
         {
-            differing.explanation = explain(path, &before.read(one)?, &after.read(other)?);
+            let name = path.file_name().and_then(|name| name.as_str()).unwrap_or_default();
+            differing.explanation = explain(name, &before.read(one)?, &after.read(other)?);
         }
     }
     Ok(found)

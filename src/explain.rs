@@ -1,0 +1,123 @@
+//! Why two files differ, as people would say it: which line, statement, member, value or digest.
+//!
+//! ```text
+//! name, bytes, bytes ──► first reader that knows the format ──► findings
+//!                          └─ archives, objects: their parts are files again ─┘
+//! ```
+//!
+//! Pure: bytes in, words out. Files may come from anybody; whatever no reader understands is told by the
+//! place at which the bytes begin to differ.
+
+use serde::Serialize;
+
+/// So many bytes before the first difference are shown, and from it on.
+const BEFORE: usize = 12;
+const FROM: usize = 28;
+
+/// So many findings of a file are told; the others are counted.
+const MOST: usize = 50;
+
+/// The formats that have a reader.
+///
+/// Each gives `None` for files that are something else, or that it cannot read; no findings for files that
+/// say the same in its format, although their bytes differ.
+const READERS: &[Reader] = &[];
+
+/// File name without directories, and the bytes of both files.
+type Reader = fn(&str, &[u8], &[u8]) -> Option<Reading>;
+
+/// How files were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// By nobody who knows their format.
+    Bytes,
+}
+
+/// What a reader found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reading {
+    pub format: Format,
+    pub findings: Vec<Finding>,
+}
+
+/// How two files differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The first byte that differs, counted from 0.
+    pub offset: u64,
+    /// What is around it, in each; bytes that are no plain ASCII are escaped.
+    pub before: String,
+    pub after: String,
+    pub format: Format,
+    /// In the order of the file. None if it has another format, or says the same in it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// How many more there are.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub more: usize,
+}
+
+/// One thing in which two files differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Where it is, from the outermost part in: `["member stdlib.o", "section .rodata"]`.
+    pub place: Vec<String>,
+    /// What can be said about it besides: `the same lines in another order`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// What is there, perhaps of several lines; nothing where there is no such thing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// Looks into two files of the same name; nothing if their bytes are equal.
+pub fn explain(name: &str, before: &[u8], after: &[u8]) -> Option<Explanation> {
+    let common = before.iter().zip(after).take_while(|(one, other)| one == other).count();
+    if common == before.len() && common == after.len() {
+        return None;
+    }
+    let around = |bytes: &[u8]| {
+        let end = bytes.len().min(common + FROM);
+        bytes[common.saturating_sub(BEFORE)..end].escape_ascii().to_string()
+    };
+    let Reading { format, mut findings } = READERS
+        .iter()
+        .find_map(|read| read(name, before, after))
+        .unwrap_or(Reading { format: Format::Bytes, findings: Vec::new() });
+    let more = findings.len().saturating_sub(MOST);
+    findings.truncate(MOST);
+    Some(Explanation {
+        offset: common as u64,
+        before: around(before),
+        after: around(after),
+        format,
+        findings,
+        more,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_found_with_what_is_around_it() {
+        let told = |one: &[u8], other: &[u8]| {
+            explain("x", one, other).map(|told| (told.offset, told.before, told.after))
+        };
+        assert_eq!(told(b"built on alpha\n", b"built on beta\n"), {
+            Some((9, "built on alpha\\n".into(), "built on beta\\n".into()))
+        });
+        assert_eq!(told(b"same", b"same, and more"), Some((4, "same".into(), "same, and more".into())));
+        assert_eq!(told(b"\0\xff", b"\0\xfe"), Some((1, "\\x00\\xff".into(), "\\x00\\xfe".into())));
+        assert_eq!(told(b"same", b"same"), None);
+    }
+}
