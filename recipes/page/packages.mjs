@@ -124,8 +124,7 @@ export class JtwPackages extends HTMLElement {
     this.#sort.hidden = !catalogue.isComplete;
     this.#legend.hidden = !catalogue.isComplete;
     this.#legend.replaceChildren(
-      element("span", "key own"), "own ", element("span", "key others"), "dependencies",
-      catalogue.isCompressed ? "" : ", uncompressed",
+      element("span", "key own"), "own ", element("span", "key others"), "dependencies, uncompressed",
     );
     this.#search();
   }

@@ -82,10 +82,8 @@ pub struct LibraryLine {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArchiveLine {
     pub path: String,
+    /// Before compression: a universe's address says nothing of how its files are compressed.
     pub bytes: u64,
-    /// What is sent when the server compresses, if that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub compressed_bytes: Option<u64>,
 }
 
 /// One directory with compiled interfaces, which workers fetch when they first need them.
@@ -199,9 +197,7 @@ fn descriptions(
 
 fn archives(library: &LibraryRecord, lib: &Tree) -> Vec<ArchiveLine> {
     let placed = library.archives.iter().filter_map(|archive| match lib.get(&path(archive).ok()?) {
-        Some(Node::File(file)) => {
-            Some(ArchiveLine { path: archive.clone(), bytes: file.size, compressed_bytes: None })
-        }
+        Some(Node::File(file)) => Some(ArchiveLine { path: archive.clone(), bytes: file.size }),
         _ => None,
     });
     placed.collect()

@@ -30,7 +30,6 @@ function readLibrary(from, lib) {
   const archives = list(from?.archives).map((one) => ({
     key: `${lib}/${text(one?.path)}`, // libraries may share an archive
     bytes: count(one?.bytes),
-    compressed: Number.isFinite(one?.compressed_bytes) ? count(one.compressed_bytes) : undefined,
   }));
   return {
     name: text(from?.name),
@@ -107,9 +106,6 @@ export class Catalogue {
         this.#neededBy.get(needed).push(one.name);
       }
     }
-    const archives = [...this.#libraries.values()].flatMap((library) => library.archives);
-    /** Whether sizes are those that are sent, rather than those before compression. */
-    this.isCompressed = archives.length > 0 && archives.every((one) => one.compressed !== undefined);
   }
 
   /** Reads the catalogue of the index at `indexUrl`. */
@@ -161,10 +157,10 @@ export class Catalogue {
     const seen = new Set();
     const size = { own: 0, others: 0, total: 0 };
     for (const library of this.toLoad(libraries, loaded)) {
-      for (const { key, bytes, compressed } of library.archives) {
+      for (const { key, bytes } of library.archives) {
         if (seen.has(key)) continue;
         seen.add(key);
-        size[library.package === libraries[0].package ? "own" : "others"] += this.isCompressed ? compressed : bytes;
+        size[library.package === libraries[0].package ? "own" : "others"] += bytes;
       }
     }
     size.total = size.own + size.others;
