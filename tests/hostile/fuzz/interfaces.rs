@@ -1,7 +1,7 @@
 //! Compiled interfaces of OCaml packages, which `diff` reads.
 
-use jtwbuild::cmi::Interface;
-use jtwbuild::inspect::interfaces::compare;
+use jtwbuild::ocaml::Interface;
+use jtwbuild::ocaml::changes::compare;
 
 use super::{Target, fuzz};
 
