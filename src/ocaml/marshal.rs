@@ -164,6 +164,11 @@ impl Heap {
         self.root
     }
 
+    /// How many bytes they took, unpacked.
+    pub fn size(&self) -> usize {
+        self.data.len()
+    }
+
     /// How many blocks, strings and numbers there are.
     pub fn object_count(&self) -> usize {
         self.objects.len()
