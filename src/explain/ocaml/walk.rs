@@ -116,9 +116,7 @@ impl<'a> Walk<'a> {
         let mut found = Found::default();
         found.steps.push(Step { above: 0, field: 0 });
         let mut waiting = Vec::new();
-        for (index, (one, other)) in before.iter().zip(after).enumerate().rev() {
-            self.enter(0, index, *one, *other, &mut waiting, &mut found);
-        }
+        self.enter_all(0, before, after, &mut waiting, &mut found);
         self.is_of_compiler = false;
         self.follow(waiting, &mut found);
         self.is_of_compiler = true;
@@ -157,10 +155,7 @@ impl<'a> Walk<'a> {
                     self.enter(step, rest, fields[rest], others[rest], waiting, found);
                     return;
                 }
-                // The last one that waits is the first one that is compared.
-                for (index, (field, other)) in fields.iter().zip(others).enumerate().rev() {
-                    self.enter(step, index, *field, *other, waiting, found);
-                }
+                self.enter_all(step, fields, others, waiting, found);
             }
             (View::Text(one), View::Text(other)) => {
                 if !self.supply.step(one.len().min(other.len()) / BYTES_OF_A_STEP) {
@@ -180,6 +175,22 @@ impl<'a> Walk<'a> {
                 found.add(Sort::Form, step, one, other);
             }
         }
+    }
+
+    fn enter_all(
+        &mut self,
+        above: u32,
+        fields: &[Value],
+        others: &[Value],
+        waiting: &mut Vec<(Value, Value, u32)>,
+        found: &mut Found,
+    ) {
+        let start = waiting.len();
+        for (index, (field, other)) in fields.iter().zip(others).enumerate() {
+            self.enter(above, index, *field, *other, waiting, found);
+        }
+        // The last one that waits is the first one that is compared.
+        waiting[start..].reverse();
     }
 
     /// Lets a field wait, if it can differ and was not met.
