@@ -198,7 +198,7 @@ fn debug_information((before, after): (&[u8], &[u8]), place: &[String], supply: 
 
 /// The debug information of one unit in both files: events, and the directories of the sources.
 pub(super) struct Events<'b> {
-    events: (Heap, Heap),
+    list: (Heap, Heap),
     directories: (Heap, Heap),
     /// What is behind it.
     pub rest: (&'b [u8], &'b [u8]),
@@ -209,13 +209,13 @@ impl<'b> Events<'b> {
     pub fn read((before, after): (&'b [u8], &'b [u8]), supply: &Supply) -> Result<Self, OcamlError> {
         let ((one, rest), (other, other_rest)) = supply.heaps(before, after)?;
         let ((directories, rest), (others, other_rest)) = supply.heaps(rest, other_rest)?;
-        Ok(Self { events: (one, other), directories: (directories, others), rest: (rest, other_rest) })
+        Ok(Self { list: (one, other), directories: (directories, others), rest: (rest, other_rest) })
     }
 
     /// The unit, as the first event says.
     pub fn unit(&self) -> Option<String> {
-        let graph = Graph::new(&self.events.0);
-        let (first, _) = graph.pair(self.events.0.root()).ok()?;
+        let graph = Graph::new(&self.list.0);
+        let (first, _) = graph.pair(self.list.0.root()).ok()?;
         let module = *graph.record::<2>(first).ok()?.get(1)?;
         Some(words::string(graph.bytes(module).ok()?))
     }
@@ -226,7 +226,7 @@ impl<'b> Events<'b> {
         let pair = Pair::new(one, other, supply);
         let roots = (one.root(), other.root());
         let mut found = pair.told(&Shape::Texts, roots, &inside(place, "directories"))?;
-        let (one, other) = &self.events;
+        let (one, other) = &self.list;
         let mut pair = Pair::new(one, other, supply);
         found.extend(pair.values((one.root(), other.root()), &inside(place, "events")));
         Ok(found)

@@ -3,7 +3,7 @@
 
 use super::records::Field;
 use super::records::Shape::{
-    Flag, Imports, Numbers, OptionalText, Record, Text, TextArray, Texts, Unsaid, Values,
+    Comments, Flag, Imports, Numbers, OptionalText, Record, Text, TextArray, Texts, Unsaid, Values,
 };
 
 const IMPORTED_INTERFACE: &str = "imported interface";
@@ -65,7 +65,7 @@ pub(super) const ANNOTATIONS: &[Field] = &[
     Field("module name", Text),
     Field("typed tree", Values),
     Field("dependencies of declarations", Values),
-    Field("comments", Values),
+    Field("comments", Comments),
     Field("compiler arguments", TextArray),
     Field("source file", OptionalText),
     Field("build directory", Text),

@@ -30,6 +30,8 @@ pub(super) enum Shape {
     Imports(&'static str),
     /// A record of its own.
     Record(&'static [Field]),
+    /// A list of strings with their places in a source, which are compared if the strings are the same.
+    Comments,
     /// Something that is walked.
     Values,
     /// What follows from the rest, such as positions in the file.
@@ -92,6 +94,9 @@ impl<'a> Pair<'a> {
                 Shape::Values => to_walk.push((both, place)),
                 Shape::Record(fields) => found.extend(self.records(fields, both, &place)),
                 shape => match self.told(shape, both, &place) {
+                    Ok(told) if told.is_empty() && matches!(shape, Shape::Comments) => {
+                        to_walk.push((both, place));
+                    }
                     Ok(told) => found.extend(told),
                     // Not what it should be.
                     Err(_) => to_walk.push((both, place)),
@@ -134,6 +139,7 @@ impl<'a> Pair<'a> {
             let words = values.into_iter().map(|value| match shape {
                 Shape::Flag => Ok(if graph.constant(value)? == 0 { b"no".to_vec() } else { b"yes".to_vec() }),
                 Shape::Numbers => Ok(graph.constant(value)?.to_string().into_bytes()),
+                Shape::Comments => Ok(graph.bytes(graph.pair(value)?.0)?.to_vec()),
                 _ => Ok(graph.bytes(value)?.to_vec()),
             });
             words.collect()

@@ -128,12 +128,12 @@ interface [in all, 6 places in sources differ]
 ";
     assert_eq!(compared("shape.cmi", "one", "place"), expected);
     let expected = "\
+comments: - →  moved\x20
 digest of the source: a313ae58e5c334b1d086a566ab355106 → 4b0dae25ae140cf5f63177db99ecaf35
 imported interface Shape: fa43f8198427e2b655b3f881a68f088c → 017173625422ca1cd04977d894547096
 typed tree, field 0×5.1×2.0 [place in a source]: shape.ml:1:9 → shape.ml:2:9
 typed tree, field 0×5.1×3 [place in a source]: shape.ml:1:15 → shape.ml:2:15
 typed tree [in all, 71 places in sources differ]
-comments: nothing → one element more
 ";
     assert_eq!(compared("shape.cmt", "one", "place"), expected);
     // Where only bytes before the line differ, the byte is said.

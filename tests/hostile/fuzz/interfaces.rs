@@ -24,7 +24,7 @@ const WORDS: &[&[u8]] = &[
 
 /// Other values in place of some, so that lengths stay right: references lead elsewhere, and
 /// constructors become others.
-fn other_values(input: &mut Vec<u8>, random: &mut Random) {
+fn other_values(input: &mut [u8], random: &mut Random) {
     if input.len() <= VALUES {
         return;
     }
@@ -49,7 +49,7 @@ fn compiled_interfaces() {
         usual: 3000,
         seeds: vec![fixture("before"), fixture("after")],
         words: WORDS,
-        special: Some(&other_values),
+        special: Some(&|input, random| other_values(input, random)),
         run: &mut |input| match Interface::read(input) {
             Ok(interface) => {
                 assert!(interface.items.iter().all(|item| !item.text.is_empty()));
@@ -83,7 +83,7 @@ fn compiled_files() {
         usual: 2000,
         seeds,
         words: WORDS,
-        special: Some(&other_values),
+        special: Some(&|input, random| other_values(input, random)),
         run: &mut |input| {
             // With the file that it is most like, in both directions.
             let common = |seed: &Vec<u8>| seed.iter().zip(input).filter(|(one, other)| one == other).count();
