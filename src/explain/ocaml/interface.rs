@@ -79,7 +79,8 @@ fn interfaces(
     found.extend(records::compare_lists(&before.flags, &after.flags, &["flags".to_owned()]));
     let is_only_this = found.is_empty();
     let own = (imports(&before, true), imports(&after, true));
-    found.extend(compare_imports(&own.0, &own.1, "digest of the interface", &place[..0]));
+    let digest = "digest of the interface";
+    found.extend(compare_imports(&own.0, &own.1, digest, &[digest.to_owned()]));
     if has_items {
         return found;
     }

@@ -82,7 +82,8 @@ impl<'a> Pair<'a> {
         let read =
             |graph: &Graph<'a>, value| graph.record::<1>(value).ok().filter(|of| of.len() == fields.len());
         let (Some(ones), Some(others)) = (read(&self.before, before), read(&self.after, after)) else {
-            return self.walk.compare(before, after, place);
+            let whole = ["the whole record".to_owned()];
+            return self.walk.compare(before, after, if place.is_empty() { &whole } else { place });
         };
         let mut found = Vec::new();
         let mut to_walk = Vec::new();
