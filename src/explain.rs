@@ -8,6 +8,8 @@
 //! Pure: bytes in, words out. Files may come from anybody; whatever no reader understands is told by the
 //! place at which the bytes begin to differ.
 
+mod ocaml;
+
 use serde::Serialize;
 
 /// So many bytes before the first difference are shown, and from it on.
@@ -21,7 +23,7 @@ const MOST: usize = 50;
 ///
 /// Each gives `None` for files that are something else, or that it cannot read; no findings for files that
 /// say the same in its format, although their bytes differ.
-const READERS: &[Reader] = &[];
+const READERS: &[Reader] = &[ocaml::read];
 
 /// File name without directories, and the bytes of both files.
 type Reader = fn(&str, &[u8], &[u8]) -> Option<Reading>;
@@ -32,6 +34,8 @@ type Reader = fn(&str, &[u8], &[u8]) -> Option<Reading>;
 pub enum Format {
     /// By nobody who knows their format.
     Bytes,
+    /// As what OCaml's compilers write.
+    Ocaml,
 }
 
 /// What a reader found.

@@ -190,7 +190,7 @@ fn every_compiled_interface_of_the_store_can_be_read() {
     paths.retain(|path| seen.insert(std::fs::metadata(path).unwrap().ino()));
     assert!(paths.len() > 500, "only {} interfaces", paths.len());
     for path in paths {
-        let read = jtwbuild::cmi::Interface::read(&std::fs::read(&path).unwrap());
+        let read = jtwbuild::ocaml::Interface::read(&std::fs::read(&path).unwrap());
         assert!(read.is_ok(), "{}: {}", path.display(), read.unwrap_err());
     }
 }

@@ -32,8 +32,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("version", &["diagnostic", "toml_reader"]),
     ("source", &["path"]),
     ("effects", &[]),
-    ("cmi", &[]),
-    ("explain", &["cmi"]),
+    ("ocaml", &[]),
+    ("explain", &["ocaml"]),
     ("store::key", &[]),
     ("store::tree", &[]),
     ("findlib", &["store::tree"]),
@@ -151,7 +151,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "inspect",
         &[
-            "cmi",
+            "ocaml",
             "source",
             "outcome",
             "lock",

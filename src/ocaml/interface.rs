@@ -6,44 +6,16 @@
 //! Interfaces of other versions are told by their magic word, and can be compared by their bytes only.
 
 mod declarations;
-mod graph;
 mod look;
-mod marshal;
 mod parts;
 mod signature;
 mod types;
 
 use serde::Serialize;
-use thiserror::Error;
 
-use self::graph::Graph;
-use self::marshal::Heap;
-
-/// Every magic word of an interface begins so; a number of three digits follows.
-const MAGIC: &[u8] = b"Caml1999I";
-
-/// The numbers that OCaml 5.3 and 5.4 write.
-const KNOWN: [&str; 2] = ["035", "036"];
-
-/// Why an interface cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum CmiError {
-    /// The file is something else.
-    #[error("it is not a compiled interface")]
-    NotAnInterface,
-    /// Another version of OCaml wrote it.
-    #[error("it is of a version of OCaml that is not known here (`{magic}`)")]
-    OtherVersion { magic: String },
-    /// It is not what that version writes.
-    #[error("it is damaged: {0}")]
-    Damaged(&'static str),
-    /// Reading it would take more than an interface is worth.
-    #[error("it is larger than interfaces are")]
-    TooLarge,
-    /// It nests deeper than is followed.
-    #[error("its types or modules nest too deep")]
-    TooDeep,
-}
+use super::graph::{self, Graph};
+use super::marshal::Heap;
+use super::{Content, OcamlError, begin};
 
 /// What kind of thing a module offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -106,16 +78,15 @@ impl Interface {
     /// Reads the bytes of a `.cmi` file. Any bytes give an interface or an error.
     ///
     /// # Errors
-    /// See [`CmiError`].
-    pub fn read(bytes: &[u8]) -> Result<Self, CmiError> {
-        let (number, rest) = bytes
-            .strip_prefix(MAGIC)
-            .and_then(<[u8]>::split_first_chunk::<3>)
-            .ok_or(CmiError::NotAnInterface)?;
-        if !KNOWN.iter().any(|known| known.as_bytes() == number) {
-            let magic = format!("{}{}", String::from_utf8_lossy(MAGIC), String::from_utf8_lossy(number));
-            return Err(CmiError::OtherVersion { magic });
-        }
+    /// See [`OcamlError`].
+    pub fn read(bytes: &[u8]) -> Result<Self, OcamlError> {
+        let rest = match begin(bytes) {
+            Ok((Content::Interface, rest)) => rest,
+            Err(error @ OcamlError::OtherVersion { .. }) if bytes.starts_with(b"Caml1999I") => {
+                return Err(error);
+            }
+            Ok(_) | Err(_) => return Err(OcamlError::NotAnInterface),
+        };
         let (header, rest) = Heap::read(rest)?;
         let (crcs, rest) = Heap::read(rest)?;
         let (flags, _) = Heap::read(rest)?;
@@ -126,7 +97,7 @@ impl Interface {
     }
 }
 
-fn imports(heap: &Heap) -> Result<Vec<(String, Option<String>)>, CmiError> {
+fn imports(heap: &Heap) -> Result<Vec<(String, Option<String>)>, OcamlError> {
     let graph = Graph::new(heap);
     let import = |import| {
         let (name, digest) = graph.pair(import)?;
@@ -137,7 +108,7 @@ fn imports(heap: &Heap) -> Result<Vec<(String, Option<String>)>, CmiError> {
     graph.list(heap.root())?.into_iter().map(import).collect()
 }
 
-fn told_flags(heap: &Heap) -> Result<Vec<String>, CmiError> {
+fn told_flags(heap: &Heap) -> Result<Vec<String>, OcamlError> {
     let graph = Graph::new(heap);
     let mut told = Vec::new();
     for flag in graph.list(heap.root())? {

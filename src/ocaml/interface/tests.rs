@@ -1,7 +1,7 @@
 //! What the compiler prints, what damaged interfaces give, and each code of the marshalled form.
 
-use super::marshal::Value;
 use super::*;
+use crate::ocaml::marshal::Value;
 
 fn fixture(version: &str) -> Vec<u8> {
     let root = env!("CARGO_MANIFEST_DIR");
@@ -116,11 +116,11 @@ fn every_kind_of_item_is_told_by_its_kind() {
 
 #[test]
 fn what_is_no_interface_of_a_known_version_is_told() {
-    assert_eq!(Interface::read(b"Caml1999A036"), Err(CmiError::NotAnInterface));
-    assert_eq!(Interface::read(b"Caml1999I03"), Err(CmiError::NotAnInterface));
+    assert_eq!(Interface::read(b"Caml1999A036"), Err(OcamlError::NotAnInterface));
+    assert_eq!(Interface::read(b"Caml1999I03"), Err(OcamlError::NotAnInterface));
     let mut other = fixture("before");
     other[9..12].copy_from_slice(b"034");
-    assert_eq!(Interface::read(&other), Err(CmiError::OtherVersion { magic: "Caml1999I034".into() }));
+    assert_eq!(Interface::read(&other), Err(OcamlError::OtherVersion { magic: "Caml1999I034".into() }));
 }
 
 #[test]
@@ -134,13 +134,13 @@ fn an_interface_that_is_cut_off_anywhere_is_an_error() {
 #[test]
 fn circles_and_depth_end() {
     // A list whose rest is itself.
-    assert_eq!(Interface::read(&interface(&[0xa0, 0x40, 0x04, 0x01])), Err(CmiError::Damaged(SHAPE)));
+    assert_eq!(Interface::read(&interface(&[0xa0, 0x40, 0x04, 0x01])), Err(OcamlError::Damaged(SHAPE)));
     let endless = interface(&[0xa0, 0xa0, 0x40, 0x40, 0x04, 0x02]);
     assert!(Interface::read(&endless).is_err());
     // Blocks in blocks in blocks.
     let mut deep = vec![0x90; 1 << 20];
     deep.push(0x40);
-    assert_eq!(Interface::read(&interface(&deep)), Err(CmiError::Damaged(SHAPE)));
+    assert_eq!(Interface::read(&interface(&deep)), Err(OcamlError::Damaged(SHAPE)));
 }
 
 /// `val v` with a type that nests `depth` deep on the left side of arrows, where parentheses are needed.
@@ -167,7 +167,7 @@ fn types_may_nest_and_not_endlessly() {
     let read = Interface::read(&nested(3)).unwrap();
     assert_eq!(read.items[0].text, "val v : (('a -> 'b) -> 'c) -> 'd");
     assert!(Interface::read(&nested(100)).is_ok());
-    assert_eq!(Interface::read(&nested(100_000)), Err(CmiError::TooDeep));
+    assert_eq!(Interface::read(&nested(100_000)), Err(OcamlError::TooDeep));
 }
 
 const SHAPE: &str = "its signature has another shape than the compiler's";
@@ -243,5 +243,5 @@ fn values_that_say_more_than_there_is_are_refused() {
     }
     let mut longer = small(&[0x40]);
     longer[4] = 0xff;
-    assert_eq!(Heap::read(&longer).unwrap_err(), CmiError::TooLarge);
+    assert_eq!(Heap::read(&longer).unwrap_err(), OcamlError::TooLarge);
 }

@@ -1,19 +1,19 @@
 //! What is found out about types before they are printed.
 
-use super::CmiError;
-use super::graph::Variant;
-use super::marshal::Value;
 use super::parts::Field;
 use super::types::TypePrinter;
+use crate::ocaml::OcamlError;
+use crate::ocaml::graph::Variant;
+use crate::ocaml::marshal::Value;
 
 impl<'g> TypePrinter<'g> {
     /// Looks at a type before anything is printed: which names are taken, and what has to be written
     /// with `as 'a` because it is met again.
-    pub fn prepare(&mut self, ty: Value) -> Result<(), CmiError> {
+    pub fn prepare(&mut self, ty: Value) -> Result<(), OcamlError> {
         self.look(ty, &mut Vec::new())
     }
 
-    fn look(&mut self, ty: Value, above: &mut Vec<Value>) -> Result<(), CmiError> {
+    fn look(&mut self, ty: Value, above: &mut Vec<Value>) -> Result<(), OcamlError> {
         let graph = self.graph;
         let (node, desc) = graph.resolve(ty)?;
         let proxy = graph.proxy(node, desc)?;
@@ -34,7 +34,7 @@ impl<'g> TypePrinter<'g> {
         proxy: Value,
         desc: Variant<'g>,
         above: &mut Vec<Value>,
-    ) -> Result<(), CmiError> {
+    ) -> Result<(), OcamlError> {
         let graph = self.graph;
         match desc {
             Variant::Block(0 | 9, [name]) => {
@@ -107,7 +107,7 @@ impl<'g> TypePrinter<'g> {
         }
     }
 
-    fn look_at_all(&mut self, types: Value, above: &mut Vec<Value>) -> Result<(), CmiError> {
+    fn look_at_all(&mut self, types: Value, above: &mut Vec<Value>) -> Result<(), OcamlError> {
         self.graph.list(types)?.into_iter().try_for_each(|ty| self.look(ty, above))
     }
 }

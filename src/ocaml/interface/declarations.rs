@@ -1,12 +1,12 @@
 //! Declarations of values, types, exceptions and classes → their text.
 
-use super::CmiError;
-use super::graph::{Graph, STRANGE, Variant, is_operator};
-use super::marshal::Value;
 use super::types::{Around, TypePrinter};
+use crate::ocaml::OcamlError;
+use crate::ocaml::graph::{Graph, STRANGE, Variant, is_operator};
+use crate::ocaml::marshal::Value;
 
 /// `val name : type`, or `external …`.
-pub(super) fn value(graph: &Graph<'_>, name: &str, description: Value) -> Result<String, CmiError> {
+pub(super) fn value(graph: &Graph<'_>, name: &str, description: Value) -> Result<String, OcamlError> {
     let [ty, kind, ..] = *graph.record::<5>(description)? else { return Err(STRANGE) };
     let ty = TypePrinter::whole(graph, ty)?;
     let name = if is_operator(name) { format!("( {name} )") } else { name.to_owned() };
@@ -26,7 +26,7 @@ pub(super) fn type_declaration(
     graph: &Graph<'_>,
     name: &str,
     declaration: Value,
-) -> Result<String, CmiError> {
+) -> Result<String, OcamlError> {
     let fields = graph.record::<14>(declaration)?;
     let [parameters, _arity, kind, private, manifest, variance, ..] = *fields else { return Err(STRANGE) };
     let immediate = graph.constant(fields[11])?;
@@ -136,7 +136,7 @@ fn before_a_name(parameters: &[String]) -> String {
     }
 }
 
-fn has_results(graph: &Graph<'_>, constructors: Value) -> Result<bool, CmiError> {
+fn has_results(graph: &Graph<'_>, constructors: Value) -> Result<bool, OcamlError> {
     for constructor in graph.list(constructors)? {
         if graph.option(graph.record::<6>(constructor)?[2])?.is_some() {
             return Ok(true);
@@ -145,7 +145,7 @@ fn has_results(graph: &Graph<'_>, constructors: Value) -> Result<bool, CmiError>
     Ok(false)
 }
 
-fn prepare_kind(graph: &Graph<'_>, types: &mut TypePrinter<'_>, kind: Variant<'_>) -> Result<(), CmiError> {
+fn prepare_kind(graph: &Graph<'_>, types: &mut TypePrinter<'_>, kind: Variant<'_>) -> Result<(), OcamlError> {
     match kind {
         Variant::Block(1, [labels, _]) => prepare_record(graph, types, *labels),
         Variant::Block(2, [constructors, _]) => {
@@ -158,7 +158,7 @@ fn prepare_kind(graph: &Graph<'_>, types: &mut TypePrinter<'_>, kind: Variant<'_
     }
 }
 
-fn prepare_record(graph: &Graph<'_>, types: &mut TypePrinter<'_>, labels: Value) -> Result<(), CmiError> {
+fn prepare_record(graph: &Graph<'_>, types: &mut TypePrinter<'_>, labels: Value) -> Result<(), OcamlError> {
     graph.list(labels)?.into_iter().try_for_each(|label| types.prepare(Label::read(graph, label)?.ty))
 }
 
@@ -167,7 +167,7 @@ fn prepare_arguments(
     types: &mut TypePrinter<'_>,
     arguments: Value,
     result: Value,
-) -> Result<(), CmiError> {
+) -> Result<(), OcamlError> {
     match graph.variant(arguments)? {
         Variant::Block(0, [list]) => graph.list(*list)?.into_iter().try_for_each(|ty| types.prepare(ty))?,
         Variant::Block(1, [labels]) => prepare_record(graph, types, *labels)?,
@@ -185,7 +185,7 @@ struct Label {
 }
 
 impl Label {
-    fn read(graph: &Graph<'_>, label: Value) -> Result<Self, CmiError> {
+    fn read(graph: &Graph<'_>, label: Value) -> Result<Self, OcamlError> {
         match *graph.record::<6>(label)? {
             [name, mutable, ty, _, _, _] => Ok(Self {
                 name: graph.ident(name)?,
@@ -210,7 +210,7 @@ fn print_record(
     types: &mut TypePrinter<'_>,
     labels: Value,
     out: &mut String,
-) -> Result<(), CmiError> {
+) -> Result<(), OcamlError> {
     graph.put(out, "{")?;
     for label in graph.list(labels)? {
         let label = Label::read(graph, label)?;
@@ -229,7 +229,7 @@ fn print_constructor(
     arguments: Value,
     result: Value,
     out: &mut String,
-) -> Result<(), CmiError> {
+) -> Result<(), OcamlError> {
     let name = if name == "::" { "(::)" } else { name };
     graph.put(out, name)?;
     let result = graph.option(result)?;
@@ -274,7 +274,7 @@ pub(super) fn extension(
     name: &str,
     constructor: Value,
     is_exception: bool,
-) -> Result<String, CmiError> {
+) -> Result<String, OcamlError> {
     let [path, parameters, arguments, result, private, ..] = *graph.record::<8>(constructor)? else {
         return Err(STRANGE);
     };
@@ -288,7 +288,7 @@ pub(super) fn extension(
     if is_exception {
         graph.put(&mut text, "exception ")?;
     } else {
-        let named: Result<Vec<String>, CmiError> =
+        let named: Result<Vec<String>, OcamlError> =
             parameters.iter().map(|parameter| types.bind(*parameter)).collect();
         let private = if graph.constant(private)? == 0 { "private " } else { "" };
         let of = format!("type {}{} += {private}", before_a_name(&named?), graph.path(path)?);
@@ -299,7 +299,7 @@ pub(super) fn extension(
 }
 
 /// `class ['a] name : …`.
-pub(super) fn class(graph: &Graph<'_>, name: &str, declaration: Value) -> Result<String, CmiError> {
+pub(super) fn class(graph: &Graph<'_>, name: &str, declaration: Value) -> Result<String, OcamlError> {
     let [parameters, ty, _, new, ..] = *graph.record::<8>(declaration)? else { return Err(STRANGE) };
     let is_virtual = graph.option(new)?.is_none();
     let word = if is_virtual { "class virtual" } else { "class" };
@@ -307,7 +307,7 @@ pub(super) fn class(graph: &Graph<'_>, name: &str, declaration: Value) -> Result
 }
 
 /// `class type ['a] name = …`.
-pub(super) fn class_type(graph: &Graph<'_>, name: &str, declaration: Value) -> Result<String, CmiError> {
+pub(super) fn class_type(graph: &Graph<'_>, name: &str, declaration: Value) -> Result<String, OcamlError> {
     let [parameters, ty, ..] = *graph.record::<8>(declaration)? else { return Err(STRANGE) };
     class_text(graph, "class type", name, "=", parameters, ty)
 }
@@ -319,14 +319,14 @@ fn class_text(
     between: &str,
     parameters: Value,
     ty: Value,
-) -> Result<String, CmiError> {
+) -> Result<String, OcamlError> {
     let mut types = TypePrinter::new(graph);
     let parameters = graph.list(parameters)?;
     for parameter in &parameters {
         types.prepare(*parameter)?;
     }
     prepare_class(graph, &mut types, ty)?;
-    let named: Result<Vec<String>, CmiError> =
+    let named: Result<Vec<String>, OcamlError> =
         parameters.iter().map(|parameter| types.bind(*parameter)).collect();
     let named = named?;
     let named = if named.is_empty() { String::new() } else { format!("[{}] ", named.join(", ")) };
@@ -336,7 +336,7 @@ fn class_text(
 }
 
 /// Methods and instance variables of a class, as text goes: what stands before the type, and the type.
-fn members(graph: &Graph<'_>, variables: Value, methods: Value) -> Result<Vec<(String, Value)>, CmiError> {
+fn members(graph: &Graph<'_>, variables: Value, methods: Value) -> Result<Vec<(String, Value)>, OcamlError> {
     let mut members = Vec::new();
     for (name, variable) in graph.map(variables)? {
         let [mutable, concrete, ty] = *graph.record::<3>(variable)? else { return Err(STRANGE) };
@@ -357,7 +357,7 @@ fn members(graph: &Graph<'_>, variables: Value, methods: Value) -> Result<Vec<(S
     Ok(members)
 }
 
-fn prepare_class(graph: &Graph<'_>, types: &mut TypePrinter<'_>, ty: Value) -> Result<(), CmiError> {
+fn prepare_class(graph: &Graph<'_>, types: &mut TypePrinter<'_>, ty: Value) -> Result<(), OcamlError> {
     graph.deeper(|| match graph.variant(ty)? {
         Variant::Block(0, [_, arguments, _]) => {
             graph.list(*arguments)?.into_iter().try_for_each(|ty| types.prepare(ty))
@@ -382,7 +382,7 @@ fn print_class(
     types: &mut TypePrinter<'_>,
     ty: Value,
     out: &mut String,
-) -> Result<(), CmiError> {
+) -> Result<(), OcamlError> {
     graph.deeper(|| match graph.variant(ty)? {
         Variant::Block(0, [path, arguments, _]) => {
             let mut inside = Vec::new();

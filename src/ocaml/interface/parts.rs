@@ -1,8 +1,8 @@
 //! Parts of type expressions: links, objects, polymorphic variants, first-class modules, tuples.
 
-use super::CmiError;
-use super::graph::{Graph, STRANGE, Variant};
-use super::marshal::Value;
+use crate::ocaml::OcamlError;
+use crate::ocaml::graph::{Graph, STRANGE, Variant};
+use crate::ocaml::marshal::Value;
 
 /// A field of a polymorphic variant.
 pub(super) enum Field {
@@ -37,7 +37,7 @@ impl Row {
 
 impl<'g> Graph<'g> {
     /// The node without links, and its description.
-    pub fn resolve(&self, mut ty: Value) -> Result<(Value, Variant<'g>), CmiError> {
+    pub fn resolve(&self, mut ty: Value) -> Result<(Value, Variant<'g>), OcamlError> {
         loop {
             let desc = self.variant(self.record::<4>(ty)?[0])?;
             match desc {
@@ -48,12 +48,12 @@ impl<'g> Graph<'g> {
     }
 
     /// Whether the type is a variable.
-    pub fn is_variable(&self, ty: Value) -> Result<bool, CmiError> {
+    pub fn is_variable(&self, ty: Value) -> Result<bool, OcamlError> {
         Ok(matches!(self.resolve(ty)?.1, Variant::Block(0, _)))
     }
 
     /// What identifies a type: an object or variant with a row variable is the same as long as that is.
-    pub fn proxy(&self, node: Value, desc: Variant<'g>) -> Result<Value, CmiError> {
+    pub fn proxy(&self, node: Value, desc: Variant<'g>) -> Result<Value, OcamlError> {
         match desc {
             Variant::Block(4, [fields, _]) => {
                 let mut at = *fields;
@@ -75,7 +75,7 @@ impl<'g> Graph<'g> {
     }
 
     /// A part of a tuple: since OCaml 5.4 it may have a label.
-    pub fn part(&self, part: Value) -> Result<(Option<String>, Value), CmiError> {
+    pub fn part(&self, part: Value) -> Result<(Option<String>, Value), OcamlError> {
         match self.variant(part)? {
             Variant::Block(0, [label, ty]) => {
                 let label = self.option(*label)?.map(|label| self.text(label)).transpose()?;
@@ -87,7 +87,7 @@ impl<'g> Graph<'g> {
     }
 
     /// The path and the constraints of a first-class module: one record since OCaml 5.4.
-    pub fn package(&self, fields: &[Value]) -> Result<(Value, Vec<(String, Value)>), CmiError> {
+    pub fn package(&self, fields: &[Value]) -> Result<(Value, Vec<(String, Value)>), OcamlError> {
         let (path, constraints) = match fields {
             [package] => self.pair(*package)?,
             [path, constraints] => (*path, *constraints),
@@ -101,7 +101,7 @@ impl<'g> Graph<'g> {
     }
 
     /// A list of names; before OCaml 5.4 a `Longident.t`.
-    fn long_name(&self, name: Value) -> Result<String, CmiError> {
+    fn long_name(&self, name: Value) -> Result<String, OcamlError> {
         match self.variant(name)? {
             Variant::Block(0, [name]) => self.text(*name),
             Variant::Block(0, [_, _]) => {
@@ -116,7 +116,7 @@ impl<'g> Graph<'g> {
     }
 
     /// The public methods of an object type, by name, and whether it may have more.
-    pub fn methods(&self, mut fields: Value) -> Result<(Vec<(String, Value)>, bool), CmiError> {
+    pub fn methods(&self, mut fields: Value) -> Result<(Vec<(String, Value)>, bool), OcamlError> {
         let mut methods = Vec::new();
         loop {
             match self.resolve(fields)?.1 {
@@ -135,7 +135,7 @@ impl<'g> Graph<'g> {
     }
 
     /// Of a `field_kind`: variables are followed to `FKprivate` (0), `FKpublic` (1) or `FKabsent` (2).
-    fn is_public(&self, mut kind: Value) -> Result<bool, CmiError> {
+    fn is_public(&self, mut kind: Value) -> Result<bool, OcamlError> {
         loop {
             match self.variant(kind)? {
                 Variant::Constant(kind) => return Ok(kind == 1),
@@ -145,7 +145,7 @@ impl<'g> Graph<'g> {
         }
     }
 
-    pub fn row(&self, mut row: Value) -> Result<Row, CmiError> {
+    pub(super) fn row(&self, mut row: Value) -> Result<Row, OcamlError> {
         let mut fields = Vec::new();
         loop {
             let [own, more, closed, _fixed, name] = *self.record::<5>(row)? else { return Err(STRANGE) };
@@ -164,7 +164,7 @@ impl<'g> Graph<'g> {
         }
     }
 
-    fn field(&self, mut field: Value) -> Result<Field, CmiError> {
+    fn field(&self, mut field: Value) -> Result<Field, OcamlError> {
         let mut gathered = Vec::new();
         loop {
             match self.variant(field)? {

@@ -6,8 +6,8 @@
 
 use std::cell::Cell;
 
-use super::CmiError;
-use super::marshal::{Heap, Value};
+use crate::ocaml::OcamlError;
+use crate::ocaml::marshal::{Heap, Value};
 
 /// Steps, and bytes of text, that reading one interface may take. The most that was seen,
 /// for the module types of Base's maps, is 300,000.
@@ -17,11 +17,12 @@ const SUPPLY: usize = 8 << 20;
 const DEEPEST: usize = 120;
 
 /// What is not as OCaml has it.
-pub(super) const STRANGE: CmiError = CmiError::Damaged("its signature has another shape than the compiler's");
+pub(crate) const STRANGE: OcamlError =
+    OcamlError::Damaged("its signature has another shape than the compiler's");
 
 /// A value of a variant type.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Variant<'a> {
+pub(crate) enum Variant<'a> {
     Constant(i64),
     /// Tag and arguments. Records and tuples are such a value of tag 0.
     Block(u8, &'a [Value]),
@@ -29,7 +30,7 @@ pub(super) enum Variant<'a> {
 
 /// The values of one heap, and what is left of the supply.
 #[derive(Debug)]
-pub(super) struct Graph<'a> {
+pub(crate) struct Graph<'a> {
     heap: &'a Heap,
     supply: Cell<usize>,
     depth: Cell<usize>,
@@ -41,16 +42,16 @@ impl<'a> Graph<'a> {
     }
 
     /// Takes so much from the supply.
-    pub fn spend(&self, amount: usize) -> Result<(), CmiError> {
-        self.supply.set(self.supply.get().checked_sub(amount).ok_or(CmiError::TooLarge)?);
+    pub fn spend(&self, amount: usize) -> Result<(), OcamlError> {
+        self.supply.set(self.supply.get().checked_sub(amount).ok_or(OcamlError::TooLarge)?);
         Ok(())
     }
 
     /// Does something one level deeper.
-    pub fn deeper<T>(&self, act: impl FnOnce() -> Result<T, CmiError>) -> Result<T, CmiError> {
+    pub fn deeper<T>(&self, act: impl FnOnce() -> Result<T, OcamlError>) -> Result<T, OcamlError> {
         let depth = self.depth.get();
         if depth >= DEEPEST {
-            return Err(CmiError::TooDeep);
+            return Err(OcamlError::TooDeep);
         }
         self.depth.set(depth + 1);
         let done = act();
@@ -59,13 +60,13 @@ impl<'a> Graph<'a> {
     }
 
     /// Adds text to `out`.
-    pub fn put(&self, out: &mut String, text: &str) -> Result<(), CmiError> {
+    pub fn put(&self, out: &mut String, text: &str) -> Result<(), OcamlError> {
         self.spend(text.len())?;
         out.push_str(text);
         Ok(())
     }
 
-    pub fn variant(&self, value: Value) -> Result<Variant<'a>, CmiError> {
+    pub fn variant(&self, value: Value) -> Result<Variant<'a>, OcamlError> {
         self.spend(1)?;
         match value {
             Value::Int(number) => Ok(Variant::Constant(number)),
@@ -74,19 +75,19 @@ impl<'a> Graph<'a> {
     }
 
     /// The fields of a record or tuple that has at least `COUNT`.
-    pub fn record<const COUNT: usize>(&self, value: Value) -> Result<&'a [Value], CmiError> {
+    pub fn record<const COUNT: usize>(&self, value: Value) -> Result<&'a [Value], OcamlError> {
         match self.variant(value)? {
             Variant::Block(0, fields) if fields.len() >= COUNT => Ok(fields),
             _ => Err(STRANGE),
         }
     }
 
-    pub fn pair(&self, value: Value) -> Result<(Value, Value), CmiError> {
+    pub fn pair(&self, value: Value) -> Result<(Value, Value), OcamlError> {
         let fields = self.record::<2>(value)?;
         Ok((fields[0], fields[1]))
     }
 
-    pub fn list(&self, mut value: Value) -> Result<Vec<Value>, CmiError> {
+    pub fn list(&self, mut value: Value) -> Result<Vec<Value>, OcamlError> {
         let mut items = Vec::new();
         loop {
             match self.variant(value)? {
@@ -104,7 +105,7 @@ impl<'a> Graph<'a> {
         }
     }
 
-    pub fn option(&self, value: Value) -> Result<Option<Value>, CmiError> {
+    pub fn option(&self, value: Value) -> Result<Option<Value>, OcamlError> {
         match self.variant(value)? {
             Variant::Constant(0) => Ok(None),
             Variant::Block(0, [some]) => Ok(Some(*some)),
@@ -113,7 +114,7 @@ impl<'a> Graph<'a> {
     }
 
     /// A constant constructor, a boolean or a number.
-    pub fn constant(&self, value: Value) -> Result<i64, CmiError> {
+    pub fn constant(&self, value: Value) -> Result<i64, OcamlError> {
         match self.variant(value)? {
             Variant::Constant(number) => Ok(number),
             Variant::Block(..) => Err(STRANGE),
@@ -121,28 +122,28 @@ impl<'a> Graph<'a> {
     }
 
     /// What a `ref` holds.
-    pub fn contents(&self, value: Value) -> Result<Value, CmiError> {
+    pub fn contents(&self, value: Value) -> Result<Value, OcamlError> {
         Ok(self.record::<1>(value)?[0])
     }
 
-    pub fn bytes(&self, value: Value) -> Result<&'a [u8], CmiError> {
+    pub fn bytes(&self, value: Value) -> Result<&'a [u8], OcamlError> {
         let bytes = self.heap.string(value).ok_or(STRANGE)?;
         self.spend(bytes.len() + 1)?;
         Ok(bytes)
     }
 
-    pub fn text(&self, value: Value) -> Result<String, CmiError> {
+    pub fn text(&self, value: Value) -> Result<String, OcamlError> {
         Ok(String::from_utf8_lossy(self.bytes(value)?).into_owned())
     }
 
     /// The bindings of a `Map.t`, in the order of the keys.
-    pub fn map(&self, value: Value) -> Result<Vec<(Value, Value)>, CmiError> {
+    pub fn map(&self, value: Value) -> Result<Vec<(Value, Value)>, OcamlError> {
         let mut bindings = Vec::new();
         self.map_into(value, &mut bindings)?;
         Ok(bindings)
     }
 
-    fn map_into(&self, value: Value, bindings: &mut Vec<(Value, Value)>) -> Result<(), CmiError> {
+    fn map_into(&self, value: Value, bindings: &mut Vec<(Value, Value)>) -> Result<(), OcamlError> {
         match self.variant(value)? {
             Variant::Constant(0) => Ok(()),
             Variant::Block(0, [left, key, bound, right, _height]) => self.deeper(|| {
@@ -155,7 +156,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The name of an `Ident.t`: every constructor has it first.
-    pub fn ident(&self, value: Value) -> Result<String, CmiError> {
+    pub fn ident(&self, value: Value) -> Result<String, OcamlError> {
         match self.variant(value)? {
             Variant::Block(_, [name, ..]) => self.text(*name),
             _ => Err(STRANGE),
@@ -164,12 +165,12 @@ impl<'a> Graph<'a> {
 
     /// A `Path.t` as one writes it: `Stdlib` is left out, and a module that the build gave a name like
     /// `Stdlib__Format` has the name that people use.
-    pub fn path(&self, value: Value) -> Result<String, CmiError> {
+    pub fn path(&self, value: Value) -> Result<String, OcamlError> {
         let path = self.path_as_is(value)?;
         Ok(path.strip_prefix("Stdlib.").map(str::to_owned).unwrap_or(path))
     }
 
-    fn path_as_is(&self, value: Value) -> Result<String, CmiError> {
+    fn path_as_is(&self, value: Value) -> Result<String, OcamlError> {
         let Variant::Block(tag, fields) = self.variant(value)? else { return Err(STRANGE) };
         self.deeper(|| match (tag, fields) {
             (0, [ident]) => Ok(readable(&self.ident(*ident)?)),
@@ -198,7 +199,7 @@ impl<'a> Graph<'a> {
 }
 
 /// The name of a module that the build gave it, as people say it: `Stdlib__Format` as `Stdlib.Format`, `Base__list0` as `Base.List0`.
-pub(super) fn readable(name: &str) -> String {
+pub(crate) fn readable(name: &str) -> String {
     match name.split_once("__") {
         Some((library, module)) if library.starts_with(char::is_uppercase) && !module.is_empty() => {
             let mut rest = module.chars();
@@ -210,7 +211,7 @@ pub(super) fn readable(name: &str) -> String {
 }
 
 /// Whether a value of this name is written in parentheses: `+`, `let*`, `mod`.
-pub(super) fn is_operator(name: &str) -> bool {
+pub(crate) fn is_operator(name: &str) -> bool {
     const WORDS: [&str; 8] = ["or", "mod", "land", "lor", "lxor", "lsl", "lsr", "asr"];
     let is_of_names = |one: char| one.is_ascii_alphanumeric() || one == '_' || one == '\'' || !one.is_ascii();
     WORDS.contains(&name) || !name.chars().all(is_of_names)

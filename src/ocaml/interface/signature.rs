@@ -1,21 +1,27 @@
 //! Signatures → items, and module types on one line where they are no items.
 
 use super::declarations::{class, class_type, extension, type_declaration, value};
-use super::graph::{Graph, STRANGE, Variant};
-use super::marshal::Value;
-use super::{CmiError, Item, Kind};
+use super::{Item, Kind};
+use crate::ocaml::OcamlError;
+use crate::ocaml::graph::{Graph, STRANGE, Variant};
+use crate::ocaml::marshal::Value;
 
 /// Stands for a signature whose members are items.
 const SIGNATURE: &str = "sig … end";
 
 /// The items of a signature that users can see, those of its modules behind each of them.
-pub(super) fn items(graph: &Graph<'_>, signature: Value) -> Result<Vec<Item>, CmiError> {
+pub(super) fn items(graph: &Graph<'_>, signature: Value) -> Result<Vec<Item>, OcamlError> {
     let mut found = Vec::new();
     gather(graph, signature, "", &mut found)?;
     Ok(found)
 }
 
-fn gather(graph: &Graph<'_>, signature: Value, before: &str, found: &mut Vec<Item>) -> Result<(), CmiError> {
+fn gather(
+    graph: &Graph<'_>,
+    signature: Value,
+    before: &str,
+    found: &mut Vec<Item>,
+) -> Result<(), OcamlError> {
     for member in members(graph, signature)? {
         let Member { kind, name, text, inside } = member;
         graph.spend(before.len() + name.len())?;
@@ -37,7 +43,7 @@ struct Member {
     inside: Option<Value>,
 }
 
-fn members(graph: &Graph<'_>, signature: Value) -> Result<Vec<Member>, CmiError> {
+fn members(graph: &Graph<'_>, signature: Value) -> Result<Vec<Member>, OcamlError> {
     let mut members = Vec::new();
     // A class declares a class type and a type of its name too, which come behind it.
     let mut to_skip: &[u8] = &[];
@@ -91,7 +97,7 @@ fn members(graph: &Graph<'_>, signature: Value) -> Result<Vec<Member>, CmiError>
 }
 
 /// The text of a module, and its signature or that of its result if it has one.
-fn module(graph: &Graph<'_>, name: &str, ty: Value) -> Result<(String, Option<Value>), CmiError> {
+fn module(graph: &Graph<'_>, name: &str, ty: Value) -> Result<(String, Option<Value>), OcamlError> {
     if let Variant::Block(3, [path]) = graph.variant(ty)? {
         return Ok((format!("module {name} = {}", graph.path(*path)?), None));
     }
@@ -101,7 +107,7 @@ fn module(graph: &Graph<'_>, name: &str, ty: Value) -> Result<(String, Option<Va
 }
 
 /// Prints a module type without what is in its signature, which is given back.
-fn print_head(graph: &Graph<'_>, ty: Value, out: &mut String) -> Result<Option<Value>, CmiError> {
+fn print_head(graph: &Graph<'_>, ty: Value, out: &mut String) -> Result<Option<Value>, OcamlError> {
     graph.deeper(|| match graph.variant(ty)? {
         Variant::Block(0, [path]) => {
             graph.put(out, &graph.path(*path)?)?;
@@ -123,7 +129,7 @@ fn print_head(graph: &Graph<'_>, ty: Value, out: &mut String) -> Result<Option<V
     })
 }
 
-fn print_parameter(graph: &Graph<'_>, parameter: Value, out: &mut String) -> Result<(), CmiError> {
+fn print_parameter(graph: &Graph<'_>, parameter: Value, out: &mut String) -> Result<(), OcamlError> {
     match graph.variant(parameter)? {
         Variant::Constant(0) => graph.put(out, "() -> "),
         Variant::Block(0, [ident, ty]) => {
@@ -137,7 +143,7 @@ fn print_parameter(graph: &Graph<'_>, parameter: Value, out: &mut String) -> Res
 }
 
 /// Prints a whole module type on one line.
-fn print_module_type(graph: &Graph<'_>, ty: Value, out: &mut String) -> Result<(), CmiError> {
+fn print_module_type(graph: &Graph<'_>, ty: Value, out: &mut String) -> Result<(), OcamlError> {
     graph.deeper(|| match graph.variant(ty)? {
         Variant::Block(1, [signature]) => print_signature(graph, *signature, out),
         Variant::Block(2, [parameter, result]) => {
@@ -148,7 +154,7 @@ fn print_module_type(graph: &Graph<'_>, ty: Value, out: &mut String) -> Result<(
     })
 }
 
-fn print_signature(graph: &Graph<'_>, signature: Value, out: &mut String) -> Result<(), CmiError> {
+fn print_signature(graph: &Graph<'_>, signature: Value, out: &mut String) -> Result<(), OcamlError> {
     graph.put(out, "sig ")?;
     for Member { text, inside, .. } in members(graph, signature)? {
         match inside {

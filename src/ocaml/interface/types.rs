@@ -5,10 +5,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::CmiError;
-use super::graph::{Graph, STRANGE, Variant};
-use super::marshal::Value;
 use super::parts::{Field, Row};
+use crate::ocaml::OcamlError;
+use crate::ocaml::graph::{Graph, STRANGE, Variant};
+use crate::ocaml::marshal::Value;
 
 /// How tightly what is around a type binds, and so what needs parentheses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +69,7 @@ impl<'g> TypePrinter<'g> {
     }
 
     /// A type by itself: what is in a value's declaration.
-    pub fn whole(graph: &'g Graph<'g>, ty: Value) -> Result<String, CmiError> {
+    pub fn whole(graph: &'g Graph<'g>, ty: Value) -> Result<String, OcamlError> {
         let mut printer = Self::new(graph);
         printer.prepare(ty)?;
         let mut text = String::new();
@@ -79,7 +79,7 @@ impl<'g> TypePrinter<'g> {
 
     /// Gives a parameter of a declaration its name, before what is declared is looked at. It is not
     /// written as what it stands for: see [`TypePrinter::constraint`].
-    pub fn bind(&mut self, ty: Value) -> Result<String, CmiError> {
+    pub fn bind(&mut self, ty: Value) -> Result<String, OcamlError> {
         let (node, desc) = self.graph.resolve(ty)?;
         let proxy = self.graph.proxy(node, desc)?;
         self.aliased.insert(proxy);
@@ -88,7 +88,7 @@ impl<'g> TypePrinter<'g> {
     }
 
     /// What a bound parameter stands for, if it is no variable.
-    pub fn constraint(&mut self, ty: Value) -> Result<Option<String>, CmiError> {
+    pub fn constraint(&mut self, ty: Value) -> Result<Option<String>, OcamlError> {
         let (_, desc) = self.graph.resolve(ty)?;
         if matches!(desc, Variant::Block(0 | 9, _)) {
             return Ok(None);
@@ -99,7 +99,7 @@ impl<'g> TypePrinter<'g> {
     }
 
     /// Meets the type of an object itself, which is not written where it is met.
-    pub fn meet(&mut self, ty: Value) -> Result<(), CmiError> {
+    pub fn meet(&mut self, ty: Value) -> Result<(), OcamlError> {
         let (node, desc) = self.graph.resolve(ty)?;
         let proxy = self.graph.proxy(node, desc)?;
         self.rows.insert(proxy);
@@ -117,14 +117,14 @@ impl<'g> TypePrinter<'g> {
     }
 
     /// Whether something that was prepared refers to this type again.
-    pub fn is_met_again(&self, ty: Value) -> Result<bool, CmiError> {
+    pub fn is_met_again(&self, ty: Value) -> Result<bool, OcamlError> {
         let (node, desc) = self.graph.resolve(ty)?;
         Ok(self.aliased.contains(&self.graph.proxy(node, desc)?))
     }
 
     /// Prints what the type called `own` is declared to be: a variant that has that very name is
     /// written out.
-    pub fn print_manifest(&mut self, own: &str, ty: Value, out: &mut String) -> Result<(), CmiError> {
+    pub fn print_manifest(&mut self, own: &str, ty: Value, out: &mut String) -> Result<(), OcamlError> {
         if let Variant::Block(8, [row]) = self.graph.resolve(ty)?.1 {
             let mut row = self.graph.row(*row)?;
             if let Some((path, _)) = row.name
@@ -138,7 +138,7 @@ impl<'g> TypePrinter<'g> {
     }
 
     /// Prints a type that was prepared.
-    pub fn print(&mut self, ty: Value, around: Around, out: &mut String) -> Result<(), CmiError> {
+    pub fn print(&mut self, ty: Value, around: Around, out: &mut String) -> Result<(), OcamlError> {
         let graph = self.graph;
         let (node, desc) = graph.resolve(ty)?;
         let proxy = graph.proxy(node, desc)?;
@@ -158,7 +158,7 @@ impl<'g> TypePrinter<'g> {
         graph.deeper(|| self.print_desc(desc, around, out))
     }
 
-    fn print_desc(&mut self, desc: Variant<'g>, around: Around, out: &mut String) -> Result<(), CmiError> {
+    fn print_desc(&mut self, desc: Variant<'g>, around: Around, out: &mut String) -> Result<(), OcamlError> {
         let graph = self.graph;
         let limit = match desc {
             Variant::Block(1, _) => Around::Arrow,
@@ -236,7 +236,7 @@ impl<'g> TypePrinter<'g> {
     }
 
     /// An argument with its label; that of an optional one is not its `option`.
-    pub fn print_argument(&mut self, label: Value, ty: Value, out: &mut String) -> Result<(), CmiError> {
+    pub fn print_argument(&mut self, label: Value, ty: Value, out: &mut String) -> Result<(), OcamlError> {
         let graph = self.graph;
         match graph.variant(label)? {
             Variant::Constant(0) => self.print(ty, Around::Argument, out),
@@ -261,7 +261,7 @@ impl<'g> TypePrinter<'g> {
     }
 
     /// The arguments of a type constructor, all but the first `skip`, with the space behind them.
-    pub fn print_arguments(&mut self, types: Value, skip: usize, out: &mut String) -> Result<(), CmiError> {
+    pub fn print_arguments(&mut self, types: Value, skip: usize, out: &mut String) -> Result<(), OcamlError> {
         let graph = self.graph;
         let types: Vec<Value> = graph.list(types)?.into_iter().skip(skip).collect();
         match types.as_slice() {
@@ -282,7 +282,7 @@ impl<'g> TypePrinter<'g> {
         }
     }
 
-    fn print_object(&mut self, fields: Value, name: Value, out: &mut String) -> Result<(), CmiError> {
+    fn print_object(&mut self, fields: Value, name: Value, out: &mut String) -> Result<(), OcamlError> {
         let graph = self.graph;
         if let Some(named) = graph.option(graph.contents(name)?)? {
             let (path, arguments) = graph.pair(named)?;
@@ -302,7 +302,7 @@ impl<'g> TypePrinter<'g> {
         graph.put(out, " >")
     }
 
-    fn print_row(&mut self, row: &Row, out: &mut String) -> Result<(), CmiError> {
+    fn print_row(&mut self, row: &Row, out: &mut String) -> Result<(), OcamlError> {
         let graph = self.graph;
         let shown = |field: &Field| !row.closed || !matches!(field, Field::Absent);
         let fields: Vec<&(String, Field)> = row.fields.iter().filter(|(_, field)| shown(field)).collect();
@@ -343,7 +343,7 @@ impl<'g> TypePrinter<'g> {
         graph.put(out, " ]")
     }
 
-    fn print_field(&mut self, field: &Field, out: &mut String) -> Result<(), CmiError> {
+    fn print_field(&mut self, field: &Field, out: &mut String) -> Result<(), OcamlError> {
         let graph = self.graph;
         let (word, types): (&str, &[Value]) = match field {
             Field::Present(None) | Field::Absent => return Ok(()),
@@ -361,7 +361,7 @@ impl<'g> TypePrinter<'g> {
     }
 
     /// The name of a variable or alias (`'a`, `_`), chosen when it is first asked for.
-    fn name(&mut self, proxy: Value) -> Result<String, CmiError> {
+    fn name(&mut self, proxy: Value) -> Result<String, OcamlError> {
         if let Some(name) = self.names.get(&proxy) {
             return Ok(name.clone());
         }

@@ -9,7 +9,7 @@
 
 use std::io::Read;
 
-use super::CmiError;
+use crate::ocaml::OcamlError;
 
 /// Data may be so long, uncompressed; the largest interfaces of real packages have a few megabytes.
 const LARGEST: u64 = 16 << 20;
@@ -40,8 +40,22 @@ enum Object {
         first: usize,
         length: usize,
     },
-    /// Floats: no interface depends on them.
-    Opaque,
+    /// Floats, and integers of 32 and 64 bits.
+    Raw {
+        first: usize,
+        length: usize,
+    },
+}
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View<'a> {
+    Int(i64),
+    /// Tag and fields.
+    Block(u8, &'a [Value]),
+    Text(&'a [u8]),
+    /// The bytes of floats, and of integers of 32 and 64 bits.
+    Raw(&'a [u8]),
 }
 
 /// Everything that one call of `output_value` wrote.
@@ -55,7 +69,7 @@ pub struct Heap {
 
 impl Heap {
     /// Reads the value at the beginning of `bytes`; gives what comes after it too.
-    pub fn read(bytes: &[u8]) -> Result<(Self, &[u8]), CmiError> {
+    pub fn read(bytes: &[u8]) -> Result<(Self, &[u8]), OcamlError> {
         let mut input = Input(bytes);
         let magic = input.unsigned(4)?;
         let (data, rest) = match u32::try_from(magic).unwrap_or_default() {
@@ -77,14 +91,14 @@ impl Heap {
                 let (packed, rest) = input.data(packed)?;
                 (decompress(&packed, length)?, rest)
             }
-            _ => return Err(CmiError::Damaged("no marshalled data where it should be")),
+            _ => return Err(OcamlError::Damaged("no marshalled data where it should be")),
         };
         let mut heap = Self { objects: Vec::new(), fields: Vec::new(), data, root: Value::Int(0) };
         heap.fill(magic == u64::from(COMPRESSED))?;
         Ok((heap, rest))
     }
 
-    fn fill(&mut self, is_compressed: bool) -> Result<(), CmiError> {
+    fn fill(&mut self, is_compressed: bool) -> Result<(), OcamlError> {
         let data = std::mem::take(&mut self.data);
         let mut input = Input(&data);
         // The root is the only field of a block of its own, which is not on the heap.
@@ -108,7 +122,7 @@ impl Heap {
                     // Each field that is to come takes a byte at least.
                     unread += length;
                     if unread > input.0.len() {
-                        return Err(CmiError::Damaged("a block is longer than the data"));
+                        return Err(OcamlError::Damaged("a block is longer than the data"));
                     }
                     let first = self.fields.len();
                     self.fields.resize(first + length, Value::Int(0));
@@ -120,16 +134,17 @@ impl Heap {
                     input.take(length)?;
                     self.add(Object::String { first, length })?
                 }
-                Written::Floats { bytes } => {
-                    input.take(bytes)?;
-                    self.add(Object::Opaque)?
+                Written::Raw { length } => {
+                    let first = data.len() - input.0.len();
+                    input.take(length)?;
+                    self.add(Object::Raw { first, length })?
                 }
                 Written::Shared(number) => {
                     let count = self.objects.len() as u64;
                     let number = if is_compressed { Some(number) } else { count.checked_sub(number) };
                     let number = number.filter(|number| *number < count);
                     let number = number.and_then(|number| u32::try_from(number).ok());
-                    Value::Object(number.ok_or(CmiError::Damaged("it refers to what is not there"))?)
+                    Value::Object(number.ok_or(OcamlError::Damaged("it refers to what is not there"))?)
                 }
             };
         }
@@ -138,8 +153,8 @@ impl Heap {
         Ok(())
     }
 
-    fn add(&mut self, object: Object) -> Result<Value, CmiError> {
-        let number = u32::try_from(self.objects.len()).map_err(|_| CmiError::TooLarge)?;
+    fn add(&mut self, object: Object) -> Result<Value, OcamlError> {
+        let number = u32::try_from(self.objects.len()).map_err(|_| OcamlError::TooLarge)?;
         self.objects.push(object);
         Ok(Value::Object(number))
     }
@@ -149,40 +164,51 @@ impl Heap {
         self.root
     }
 
+    /// How many bytes they took, unpacked.
+    pub fn size(&self) -> usize {
+        self.data.len()
+    }
+
     /// How many blocks, strings and numbers there are.
     pub fn object_count(&self) -> usize {
         self.objects.len()
     }
 
+    /// What a value is; nothing for one of another heap.
+    pub fn view(&self, value: Value) -> Option<View<'_>> {
+        Some(match value {
+            Value::Int(number) => View::Int(number),
+            Value::Atom(tag) => View::Block(tag, &[]),
+            Value::Object(number) => match *self.objects.get(number as usize)? {
+                Object::Block { tag, first, length } => View::Block(tag, &self.fields[first..first + length]),
+                Object::String { first, length } => View::Text(&self.data[first..first + length]),
+                Object::Raw { first, length } => View::Raw(&self.data[first..first + length]),
+            },
+        })
+    }
+
     /// Tag and fields, of a block.
     pub fn block(&self, value: Value) -> Option<(u8, &[Value])> {
-        match value {
-            Value::Atom(tag) => Some((tag, &[])),
-            Value::Object(number) => match self.objects.get(number as usize)? {
-                Object::Block { tag, first, length } => Some((*tag, &self.fields[*first..first + length])),
-                Object::String { .. } | Object::Opaque => None,
-            },
-            Value::Int(_) => None,
+        match self.view(value)? {
+            View::Block(tag, fields) => Some((tag, fields)),
+            _ => None,
         }
     }
 
     /// The bytes of a string.
     pub fn string(&self, value: Value) -> Option<&[u8]> {
-        match value {
-            Value::Object(number) => match self.objects.get(number as usize)? {
-                Object::String { first, length } => Some(&self.data[*first..first + length]),
-                Object::Block { .. } | Object::Opaque => None,
-            },
-            Value::Int(_) | Value::Atom(_) => None,
+        match self.view(value)? {
+            View::Text(bytes) => Some(bytes),
+            _ => None,
         }
     }
 }
 
-fn decompress(packed: &[u8], length: u64) -> Result<Vec<u8>, CmiError> {
+fn decompress(packed: &[u8], length: u64) -> Result<Vec<u8>, OcamlError> {
     if length > LARGEST {
-        return Err(CmiError::TooLarge);
+        return Err(OcamlError::TooLarge);
     }
-    let damaged = |_| CmiError::Damaged("its compressed part cannot be unpacked");
+    let damaged = |_| OcamlError::Damaged("its compressed part cannot be unpacked");
     let decoder = zstd::stream::read::Decoder::new(packed).map_err(damaged)?;
     let mut data = Vec::new();
     // One byte more would be too many.
@@ -190,7 +216,7 @@ fn decompress(packed: &[u8], length: u64) -> Result<Vec<u8>, CmiError> {
     if data.len() as u64 == length {
         Ok(data)
     } else {
-        Err(CmiError::Damaged("its compressed part has another length than it says"))
+        Err(OcamlError::Damaged("its compressed part has another length than it says"))
     }
 }
 
@@ -199,7 +225,7 @@ enum Written {
     Int(i64),
     Block { tag: u8, length: usize },
     String { length: usize },
-    Floats { bytes: usize },
+    Raw { length: usize },
     Shared(u64),
 }
 
@@ -207,33 +233,33 @@ enum Written {
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
-    fn take(&mut self, count: usize) -> Result<&'a [u8], CmiError> {
-        let (taken, rest) = self.0.split_at_checked(count).ok_or(CmiError::Damaged("it ends too early"))?;
+    fn take(&mut self, count: usize) -> Result<&'a [u8], OcamlError> {
+        let (taken, rest) = self.0.split_at_checked(count).ok_or(OcamlError::Damaged("it ends too early"))?;
         self.0 = rest;
         Ok(taken)
     }
 
-    fn byte(&mut self) -> Result<u8, CmiError> {
+    fn byte(&mut self) -> Result<u8, OcamlError> {
         Ok(self.take(1)?[0])
     }
 
     /// A big-endian number of so many bytes.
-    fn unsigned(&mut self, bytes: usize) -> Result<u64, CmiError> {
+    fn unsigned(&mut self, bytes: usize) -> Result<u64, OcamlError> {
         Ok(self.take(bytes)?.iter().fold(0, |number, byte| (number << 8) | u64::from(*byte)))
     }
 
-    fn signed(&mut self, bytes: usize) -> Result<i64, CmiError> {
+    fn signed(&mut self, bytes: usize) -> Result<i64, OcamlError> {
         let unused = 64 - 8 * u32::try_from(bytes).unwrap_or(8);
         Ok((self.unsigned(bytes)? << unused).cast_signed() >> unused)
     }
 
     /// A number in groups of seven bits, the highest first; all but the last byte have their top bit set.
-    fn variable(&mut self) -> Result<u64, CmiError> {
+    fn variable(&mut self) -> Result<u64, OcamlError> {
         let mut number = 0_u64;
         loop {
             let byte = self.byte()?;
             if number > LARGEST {
-                return Err(CmiError::TooLarge);
+                return Err(OcamlError::TooLarge);
             }
             number = (number << 7) | u64::from(byte & 0x7f);
             if byte & 0x80 == 0 {
@@ -243,20 +269,20 @@ impl<'a> Input<'a> {
     }
 
     /// A length that is a number of so many bytes.
-    fn length(&mut self, bytes: usize) -> Result<usize, CmiError> {
-        usize::try_from(self.unsigned(bytes)?).map_err(|_| CmiError::TooLarge)
+    fn length(&mut self, bytes: usize) -> Result<usize, OcamlError> {
+        usize::try_from(self.unsigned(bytes)?).map_err(|_| OcamlError::TooLarge)
     }
 
     /// The values behind a header, and what comes after them.
-    fn data(&mut self, length: u64) -> Result<(Vec<u8>, &'a [u8]), CmiError> {
+    fn data(&mut self, length: u64) -> Result<(Vec<u8>, &'a [u8]), OcamlError> {
         if length > LARGEST {
-            return Err(CmiError::TooLarge);
+            return Err(OcamlError::TooLarge);
         }
-        let data = self.take(usize::try_from(length).map_err(|_| CmiError::TooLarge)?)?;
+        let data = self.take(usize::try_from(length).map_err(|_| OcamlError::TooLarge)?)?;
         Ok((data.to_vec(), self.0))
     }
 
-    fn value(&mut self) -> Result<Written, CmiError> {
+    fn value(&mut self) -> Result<Written, OcamlError> {
         let code = self.byte()?;
         Ok(match code {
             0x80.. => Written::Block { tag: code & 0x0f, length: usize::from((code >> 4) & 0x07) },
@@ -275,25 +301,45 @@ impl<'a> Input<'a> {
             0x09 => Written::String { length: self.length(1)? },
             0x0a => Written::String { length: self.length(4)? },
             0x15 => Written::String { length: self.length(8)? },
-            0x0b | 0x0c => Written::Floats { bytes: 8 },
+            0x0b | 0x0c => Written::Raw { length: 8 },
             0x0d | 0x0e => floats(self.length(1)?)?,
             0x07 | 0x0f => floats(self.length(4)?)?,
             0x16 | 0x17 => floats(self.length(8)?)?,
-            0x10..=0x12 | 0x18 | 0x19 => {
-                return Err(CmiError::Damaged("it holds code or custom blocks, which no interface does"));
+            0x12 | 0x19 => self.custom()?,
+            0x10 | 0x11 | 0x18 => {
+                return Err(OcamlError::Damaged("it holds code or custom blocks, which no such file does"));
             }
-            0x1a..=0x1f => return Err(CmiError::Damaged("an unknown kind of value")),
+            0x1a..=0x1f => return Err(OcamlError::Damaged("an unknown kind of value")),
         })
     }
 }
 
+impl Input<'_> {
+    /// The head of a custom block: its type's name up to a zero byte. Only integers are written by compilers.
+    fn custom(&mut self) -> Result<Written, OcamlError> {
+        let name = [self.byte()?, self.byte()?, self.byte()?];
+        let length = match &name {
+            b"_i\0" => 4,
+            b"_j\0" => 8,
+            // A native integer, with how long it is.
+            b"_n\0" => match self.byte()? {
+                1 => 4,
+                2 => 8,
+                _ => return Err(OcamlError::Damaged("an integer of an unknown size")),
+            },
+            _ => return Err(OcamlError::Damaged("it holds custom blocks, which no such file does")),
+        };
+        Ok(Written::Raw { length })
+    }
+}
+
 /// A block's header as OCaml has it in memory: size, two bits of colour, tag.
-fn header(word: u64) -> Result<Written, CmiError> {
-    let length = usize::try_from(word >> 10).map_err(|_| CmiError::TooLarge)?;
+fn header(word: u64) -> Result<Written, OcamlError> {
+    let length = usize::try_from(word >> 10).map_err(|_| OcamlError::TooLarge)?;
     // A tag is the lowest byte.
     Ok(Written::Block { tag: word.to_le_bytes()[0], length })
 }
 
-fn floats(count: usize) -> Result<Written, CmiError> {
-    Ok(Written::Floats { bytes: count.checked_mul(8).ok_or(CmiError::TooLarge)? })
+fn floats(count: usize) -> Result<Written, OcamlError> {
+    Ok(Written::Raw { length: count.checked_mul(8).ok_or(OcamlError::TooLarge)? })
 }
