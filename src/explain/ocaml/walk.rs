@@ -41,7 +41,7 @@ pub(super) struct Walk<'a> {
     is_of_compiler: bool,
 }
 
-/// The sorts of differences, in the order in which they are told.
+/// The sorts of differences.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Sort {
     String,
@@ -54,6 +54,7 @@ pub(super) enum Sort {
 }
 
 impl Sort {
+    /// In the order in which they are told: what is likely to be a cause first.
     const ALL: [Self; 5] = [Self::String, Self::Place, Self::Form, Self::Number, Self::Stamp];
 
     fn words(self) -> (&'static str, &'static str) {
