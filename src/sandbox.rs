@@ -37,6 +37,7 @@ mod trace;
 #[cfg(not(target_arch = "x86_64"))]
 #[path = "sandbox/untraced.rs"]
 mod trace;
+mod wait;
 mod watch;
 
 use std::collections::{BTreeMap, HashSet};

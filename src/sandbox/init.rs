@@ -17,12 +17,12 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{AccessFlags, Gid, Pid, Uid, access, chdir};
 
 use super::conditions::Conditions;
 use super::message::{ENTER, End, Ended, Event, Job, STOP, Visit, receive, send};
 use super::trace::Tracer;
+use super::wait::{Change, any_child};
 use super::{filter, limits, namespaces, root};
 use crate::request::Command;
 
@@ -138,7 +138,7 @@ fn run(job: &Job, control: &UnixStream, children: &SignalFd, visitor: Vec<OwnedF
 /// Ends every process but this one.
 fn end_all(tracer: &mut Option<Tracer>) {
     let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
-    while reap(None, tracer).is_some() {}
+    while reap(false, tracer).is_some() {}
 }
 
 /// How the stages ended.
@@ -186,7 +186,7 @@ fn run_stages(
                     break 'stages;
                 }
             }
-            while let Some((pid, end)) = reap(Some(WaitPidFlag::WNOHANG), tracer) {
+            while let Some((pid, end)) = reap(true, tracer) {
                 let Some(index) = running.remove(&pid) else { continue };
                 if end != End::Status(0) {
                     ended.failed = Some((number, index, end));
@@ -229,7 +229,7 @@ fn run_visit(
             Wake::Stop => drop(kill(Pid::from_raw(-1), Signal::SIGTERM)),
             Wake::Kill => return Some(End::Signal(Signal::SIGKILL as i32)),
         }
-        while let Some((pid, end)) = reap(Some(WaitPidFlag::WNOHANG), &mut None) {
+        while let Some((pid, end)) = reap(true, &mut None) {
             if pid == process {
                 return Some(end);
             }
@@ -277,23 +277,19 @@ fn wait(control: &UnixStream, children: &SignalFd) -> Option<Wake> {
     }
 }
 
-/// Collects one ended child; `None` when there is none (yet, with `WNOHANG`). Those that have stopped for
-/// the tracer go on.
-fn reap(flags: Option<WaitPidFlag>, tracer: &mut Option<Tracer>) -> Option<(Pid, End)> {
+/// Collects one ended child; `None` when there is none, or, with `only_look`, none yet. Those that have
+/// stopped for the tracer go on.
+fn reap(only_look: bool, tracer: &mut Option<Tracer>) -> Option<(Pid, End)> {
     loop {
-        let ended = match waitpid(None::<Pid>, flags) {
-            Ok(WaitStatus::Exited(pid, status)) => (pid, End::Status(status)),
-            Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, End::Signal(signal as i32)),
-            Ok(WaitStatus::StillAlive) => return None,
-            Ok(stopped) => {
-                tracer.iter_mut().for_each(|tracer| tracer.resume(stopped));
-                continue;
+        match any_child(only_look)? {
+            (pid, Change::Ended(end)) => {
+                tracer.iter_mut().for_each(|tracer| tracer.forget(pid));
+                return Some((pid, end));
             }
-            Err(Errno::EINTR) => continue,
-            Err(_) => return None,
-        };
-        tracer.iter_mut().for_each(|tracer| tracer.forget(ended.0));
-        return Some(ended);
+            (pid, Change::Stopped(stopped)) => {
+                tracer.iter_mut().for_each(|tracer| tracer.resume(pid, stopped));
+            }
+        }
     }
 }
 

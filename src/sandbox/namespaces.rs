@@ -276,6 +276,22 @@ pub fn listen(process: Pid) -> nix::Result<()> {
     check(unsafe { libc::ptrace(libc::PTRACE_LISTEN, process.as_raw(), 0, 0) }).map(drop)
 }
 
+/// Lets a traced process that has stopped go on, with a signal or with none (0). Real-time signals, which
+/// `nix` has no names for, are signals like others.
+pub fn go_on(process: Pid, signal: i32) -> nix::Result<()> {
+    // SAFETY: this request takes no addresses.
+    check(unsafe { libc::ptrace(libc::PTRACE_CONT, process.as_raw(), 0, c_long::from(signal)) }).map(drop)
+}
+
+/// Waits for any child, or only looks: who, and what `wait(2)` calls its status.
+pub fn wait_for_any(only_look: bool) -> nix::Result<Option<(Pid, i32)>> {
+    let mut status = 0;
+    let flags = if only_look { libc::WNOHANG } else { 0 };
+    // SAFETY: the status outlives the call.
+    let child = check(c_long::from(unsafe { libc::waitpid(-1, &raw mut status, flags) }))?;
+    Ok((child != 0).then(|| (Pid::from_raw(i32::try_from(child).unwrap_or_default()), status)))
+}
+
 /// Installs a filter of system calls for this process and its children.
 pub fn install_filter(program: &[Instruction]) -> nix::Result<()> {
     let length = u16::try_from(program.len()).map_err(|_| Errno::E2BIG)?;

@@ -24,6 +24,7 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
 use super::conditions::Conditions;
+use super::wait::Stopped;
 use super::{filter, namespaces};
 
 const BILLION: i128 = 1_000_000_000;
@@ -205,31 +206,28 @@ impl Tracer {
     }
 
     /// Lets a process go on that has stopped. A process that is gone by then is nobody's trouble.
-    pub fn resume(&mut self, status: WaitStatus) {
-        match status {
-            WaitStatus::PtraceEvent(pid, _, libc::PTRACE_EVENT_EXEC) => {
+    pub fn resume(&mut self, pid: Pid, stopped: Stopped) {
+        /// A system call, because of `PTRACE_O_TRACESYSGOOD`.
+        const CALL: i32 = libc::SIGTRAP | 0x80;
+        let Stopped { signal, event } = stopped;
+        let _ = match (event, signal) {
+            (libc::PTRACE_EVENT_EXEC, _) => {
                 self.pending.remove(&pid);
                 let _ = self.begin(pid);
-                let _ = ptrace::cont(pid, None);
+                namespaces::go_on(pid, 0)
             }
-            WaitStatus::PtraceEvent(pid, _, libc::PTRACE_EVENT_SECCOMP) => {
-                let is_watched = self.enter(pid).unwrap_or(false);
-                let _ = if is_watched { ptrace::syscall(pid, None) } else { ptrace::cont(pid, None) };
-            }
-            WaitStatus::PtraceSyscall(pid) => {
+            (libc::PTRACE_EVENT_SECCOMP, _) if self.enter(pid).unwrap_or(false) => ptrace::syscall(pid, None),
+            (0, CALL) => {
                 if let Some(call) = self.pending.remove(&pid) {
                     let _ = self.leave(pid, call);
                 }
-                let _ = ptrace::cont(pid, None);
+                namespaces::go_on(pid, 0)
             }
             // It was told to stop, and stays so until it is told to go on.
-            WaitStatus::PtraceEvent(pid, signal, libc::PTRACE_EVENT_STOP) if signal != Signal::SIGTRAP => {
-                let _ = namespaces::listen(pid);
-            }
-            WaitStatus::PtraceEvent(pid, ..) => drop(ptrace::cont(pid, None)),
-            WaitStatus::Stopped(pid, signal) => drop(ptrace::cont(pid, Some(signal))),
-            _ => {}
-        }
+            (libc::PTRACE_EVENT_STOP, signal) if signal != libc::SIGTRAP => namespaces::listen(pid),
+            (0, signal) => namespaces::go_on(pid, signal),
+            _ => namespaces::go_on(pid, 0),
+        };
     }
 
     /// At the beginning of a system call: answers it, or gives true to see how it ends.

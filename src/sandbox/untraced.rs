@@ -3,10 +3,10 @@
 use std::ffi::{CStr, CString};
 
 use nix::errno::Errno;
-use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;
 
 use super::conditions::Conditions;
+use super::wait::Stopped;
 
 /// A tracer that cannot be had.
 #[derive(Debug)]
@@ -27,5 +27,5 @@ impl Tracer {
     pub fn forget(&mut self, _: Pid) {}
 
     /// There is nobody to go on.
-    pub fn resume(&mut self, _: WaitStatus) {}
+    pub fn resume(&mut self, _: Pid, _: Stopped) {}
 }

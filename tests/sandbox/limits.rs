@@ -19,6 +19,8 @@ fn each_way_to_fail_has_its_failure() {
         ("nosuchprogram", exit(127)),
         ("kill -TERM $$", signal(15)),
         ("kill -SEGV $$", signal(11)),
+        // A real-time signal, which few libraries have a name for.
+        ("kill -40 $$", signal(40)),
         ("sleep 60", Failure::TimeOut { seconds: 2 }),
         ("trap '' TERM; while :; do :; done", Failure::TimeOut { seconds: 2 }),
         ("exec > /dev/null 2>&1 < /dev/null; exec 1>&- 2>&-; sleep 60", Failure::TimeOut { seconds: 2 }),
