@@ -194,7 +194,7 @@ const MARKS: &str = concat!(
     "<path class=\"in\" d=\"M5 5l6 6M11 5l-6 6\"/></symbol>",
     "<symbol id=\"m-unjudged\" viewBox=\"0 0 16 16\"><circle class=\"ring\" cx=\"8\" cy=\"8\" r=\"6.5\"/></symbol>",
     "<symbol id=\"c-alone\" viewBox=\"0 0 16 16\"><circle class=\"on\" cx=\"8\" cy=\"8\" r=\"6\"/></symbol>",
-    "<symbol id=\"c-together\" viewBox=\"0 0 16 16\"><circle class=\"ring\" cx=\"8\" cy=\"8\" r=\"5.2\"/>",
+    "<symbol id=\"c-together\" viewBox=\"0 0 16 16\"><circle class=\"ring whole\" cx=\"8\" cy=\"8\" r=\"5.2\"/>",
     "<path class=\"on\" d=\"M8 2.8a5.2 5.2 0 0 0 0 10.4z\"/></symbol>",
     "<symbol id=\"c-unsteady\" viewBox=\"0 0 16 16\"><circle class=\"ring\" cx=\"8\" cy=\"8\" r=\"5.2\"/></symbol>",
     "</svg>\n",

@@ -65,3 +65,43 @@ impl Output {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::Store;
+    use crate::store::tree::LinkTarget;
+
+    #[test]
+    fn an_output_is_spread_as_far_as_it_is_asked_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(&directory.path().join("store")).unwrap());
+        let staging = store.stage().unwrap();
+        let path = |text: &str| RelPath::parse(text).unwrap();
+        let mut tree = Tree::default();
+        for (name, executable) in [("bin/tool", true), ("lib/a/META", false), ("lib/b", false)] {
+            let file = staging.add(&mut name.as_bytes(), executable).unwrap();
+            tree.insert(&path(name), Node::File(file)).unwrap();
+        }
+        tree.insert(&path("out"), Node::Link(LinkTarget::new(b"/etc").unwrap())).unwrap();
+        let output = Output::new(tree, staging);
+        let wanted = ["lib/a", "bin/tool", "out", "missing"].map(path);
+        let to = directory.path().join("before");
+        output.spread(wanted.iter(), &to, 100).unwrap();
+        assert_eq!(std::fs::read(to.join("lib/a/META")).unwrap(), b"lib/a/META");
+        assert_eq!(std::fs::read_link(to.join("out")).unwrap(), Path::new("/etc"));
+        let names = |at: &Path| std::fs::read_dir(at).unwrap().count();
+        assert_eq!((names(&to), names(&to.join("lib"))), (3, 1), "nothing else");
+        let is_executable = |at: &str| {
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::metadata(to.join(at)).unwrap().permissions().mode() & 0o111 != 0
+        };
+        assert!(is_executable("bin/tool") && !is_executable("lib/a/META"));
+        let other = directory.path().join("after");
+        let error = output.spread(wanted.iter(), &other, 17).unwrap_err();
+        assert!(matches!(error, SpreadError::TooLarge { bytes: 18, most: 17 }), "{error}");
+        assert!(!other.exists());
+    }
+}

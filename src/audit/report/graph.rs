@@ -11,9 +11,9 @@ use super::{Judged, Verdict, mark};
 const MOST: usize = 600;
 
 /// In pixels.
-const WIDTH: usize = 150;
+const WIDTH: usize = 154;
 const HEIGHT: usize = 40;
-const GAP: usize = 12;
+const GAP: usize = 10;
 /// Between rows of one layer, and between layers.
 const ROW_GAP: usize = 10;
 const LAYER_GAP: usize = 36;
@@ -23,7 +23,7 @@ const EDGE: usize = 3;
 const COLUMNS: usize = 7;
 
 /// Names are cut to so many characters.
-const LONGEST: usize = 19;
+const LONGEST: usize = 17;
 
 /// Draws the graph, if there is something to see in one.
 pub(super) fn draw(page: &mut Markup, nodes: &[Judged<'_>]) {
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn long_names_keep_their_version() {
         assert_eq!(cut("fmt.0.9.0"), "fmt.0.9.0");
-        assert_eq!(cut("ocaml-base-compiler.5.4.1"), "ocaml-bas…ler.5.4.1");
+        assert_eq!(cut("ocaml-base-compiler.5.4.1"), "ocaml-ba…er.5.4.1");
         assert_eq!(cut("ocaml-base-compiler.5.4.1").chars().count(), LONGEST);
     }
 }

@@ -14,6 +14,8 @@ const PATHS: usize = 500;
 const CHARACTERS: usize = 4_000;
 /// So many explained files of a node are open from the begin.
 const OPEN: usize = 2;
+/// More variations are not listed with each node.
+const FEW: usize = 4;
 /// Smaller files have no picture of where they differ.
 const PICTURED: usize = 64;
 
@@ -57,7 +59,12 @@ pub(super) fn differing(page: &mut Markup, index: usize, node: &Judged<'_>) {
         if judgement.varied.is_empty() {
             page.raw("with nothing varied");
         } else {
-            page.raw("with other ").text(judgement.varied);
+            page.raw("with ");
+            if judgement.varied.len() > FEW {
+                page.raw("everything varied");
+            } else {
+                page.raw("other ").text(judgement.varied);
+            }
         }
         page.raw(" (").leaf("ins", &[], "after").raw(").</p>\n");
     }
@@ -255,8 +262,8 @@ fn picture(page: &mut Markup, name: &'static str, strip: &Strip) {
         &[("viewBox", &view), ("preserveAspectRatio", &"none"), ("role", &"img"), ("aria-label", &label)],
     );
     for (start, end, share) in runs {
-        // Little is seen too: from a third on.
-        let opacity = 0.35 + 0.65 * f64::from(share) / 255.0;
+        // Little is to be seen, too.
+        let opacity = 0.5 + 0.5 * f64::from(share) / 255.0;
         let (width, opacity) = (end - start, format!("{opacity:.2}"));
         page.open("rect", &[("x", &start), ("width", &width), ("height", &10), ("opacity", &opacity)]);
         page.raw("</rect>");

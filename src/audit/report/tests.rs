@@ -125,7 +125,7 @@ fn nothing_of_a_stranger_is_markup() {
         vec![differing(&file, text.as_bytes(), b"<b>", vec![one.clone(), finding(evil, evil, &text)])];
     bad.differences.push(Differing {
         difference: Difference {
-            path: RelPath::parse(&format!("d/{file}")).unwrap(),
+            path: RelPath::parse(format!("d/{file}")).unwrap(),
             change: Change::Added { after: Entry::Link { target: text.clone() } },
         },
         published: false,

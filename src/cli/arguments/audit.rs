@@ -9,6 +9,7 @@ use super::statements::History;
 
 /// `jtwbuild audit`
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option that the user may give")]
 pub struct Audit {
     /// The universe file.
     #[arg(value_name = "UNIVERSE", required_unless_present = "history")]

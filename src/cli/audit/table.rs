@@ -135,3 +135,53 @@ pub(super) fn ending(universe: &str, lines: &[Line], seconds: f64) -> String {
         render::seconds(seconds)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explain::{Explanation, Finding, Format};
+    use crate::inspect::trees::{Difference, Entry};
+    use crate::store::tree::RelPath;
+
+    fn differing(findings: Vec<Finding>, more: usize) -> Differing {
+        let entry = |blob: &str| Entry::File { size: 1, executable: false, blob: blob.into() };
+        let change = Change::Changed { before: entry("a"), after: entry("b"), lines: None };
+        let (before, after) = ("raw-before".into(), "raw-after".into());
+        Differing {
+            difference: Difference { path: RelPath::parse("lib/x").unwrap(), change },
+            published: true,
+            explanation: Some(Explanation {
+                offset: 7,
+                before,
+                after,
+                format: Format::Bytes,
+                findings,
+                more,
+            }),
+            strips: None,
+        }
+    }
+
+    #[test]
+    fn findings_stand_in_place_of_bytes_and_move_no_cursor() {
+        let one = Finding {
+            place: vec!["member a.o".into(), "section .rodata".into()],
+            note: Some("a date".into()),
+            before: Some("1\n2\n3\n4\n5".into()),
+            after: Some("\u{1b}[2Jgone\r".into()),
+        };
+        let text = file(&differing(vec![one, Finding::default(), Finding::default(), Finding::default()], 9));
+        let expected = "  lib/x differs from byte 7 on
+    at member a.o, section .rodata (a date)
+      - 1
+      - 2
+      - 3
+      - and 2 more lines
+      + \\u{1b}[2Jgone\\r
+";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(text.ends_with("    and at 10 more places\n"), "{text}");
+        assert!(!text.contains("raw"), "{text}");
+        assert!(file(&differing(vec![], 0)).contains("\n    - raw-before\n    + raw-after\n"));
+    }
+}
