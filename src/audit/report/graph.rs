@@ -30,9 +30,7 @@ pub(super) fn draw(page: &mut Markup, nodes: &[Judged<'_>]) {
     if nodes.len() < 2 {
         return;
     }
-    page.raw(
-        "<section class=\"graph\" aria-labelledby=\"graph\">\n<h2 id=\"graph\">What is made of what</h2>\n",
-    );
+    page.raw("<section class=\"graph\">\n<h2 id=\"graph\">What is made of what</h2>\n");
     if nodes.len() > MOST {
         page.text(format_args!("{} nodes are too many to be drawn.", nodes.len()));
         page.raw("</section>\n");
@@ -72,16 +70,17 @@ fn draw_node(page: &mut Markup, index: usize, node: &Judged<'_>, places: &[(usiz
     let verdict = node.judgement.verdict;
     let (kind, name) = node.parts();
     page.open("g", &[("class", &format_args!("box {}", verdict.class()))]);
-    let label = format!("{}: {}", node.id, verdict.words());
+    page.leaf("title", &[], format_args!("{}: {}", node.id, verdict.words()));
+    // In the words that can be seen, so that who speaks to the browser can say them.
+    let label = format!("{kind} {name}: {}", verdict.words());
     page.open("a", &[("href", &format_args!("#n{index}")), ("aria-label", &label)]);
-    page.leaf("title", &[], &label);
     let corner: [(&'static str, &dyn std::fmt::Display); 2] = [("x", &x), ("y", &y)];
     page.open("rect", &[corner[0], corner[1], ("width", &WIDTH), ("height", &HEIGHT), ("rx", &6)]);
     page.raw("</rect>");
     page.open("svg", &[("x", &(x + 8)), ("y", &(y + 12)), ("width", &16), ("height", &16)]);
     mark(page, verdict);
     page.raw("</svg>");
-    page.leaf("text", &[("class", &"kind"), ("x", &(x + 31)), ("y", &(y + 15))], kind);
+    page.leaf("text", &[("class", &"kind"), ("x", &(x + 31)), ("y", &(y + 15))], kind).raw(" ");
     page.leaf("text", &[("x", &(x + 31)), ("y", &(y + 31))], cut(name));
     page.raw("</a>");
 }

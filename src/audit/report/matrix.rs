@@ -11,7 +11,7 @@ pub(super) fn draw(page: &mut Markup, nodes: &[Judged<'_>], vary: Variations) {
     if found.is_empty() {
         return;
     }
-    page.raw("<section class=\"matrix\" aria-labelledby=\"matrix\">\n<h2 id=\"matrix\">What made which node differ</h2>\n");
+    page.raw("<section class=\"matrix\">\n<h2 id=\"matrix\">What made which node differ</h2>\n");
     legend(page, &found);
     page.raw("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"matrix\">\n<table>\n");
     page.raw("<thead><tr><th scope=\"col\">Node</th>");
