@@ -6,11 +6,15 @@
 //!               variations ──────┘◄──── a smaller set of them ◄────────┘
 //! ```
 //!
-//! Nothing that is stored is touched: outputs are compared where they were built, and thrown away.
+//! Nothing that is stored is touched: outputs are compared where they were built, and thrown away. Only
+//! the history remembers what came out.
 
 pub mod compare;
 pub mod judge;
 mod minimise;
+pub mod report;
+mod spread;
+pub mod strip;
 pub mod variation;
 
 use std::sync::Arc;

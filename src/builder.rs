@@ -68,6 +68,13 @@ impl Builder for LocalBuilder<'_> {
     }
 }
 
+impl<'a> LocalBuilder<'a> {
+    /// One that takes the usual look at inputs, and runs requests as always.
+    pub fn new(store: &'a Arc<Store>, pins: &'a Pins, fetcher: &'a Fetcher, sandbox: &'a AnySandbox) -> Self {
+        Self { store, pins, fetcher, sandbox, scrutiny: Scrutiny::Quick, manner: Manner::default() }
+    }
+}
+
 impl LocalBuilder<'_> {
     /// Does what the derivation says.
     fn make(&self, job: &Job<'_>) -> Result<Product, Failure> {

@@ -137,11 +137,14 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The names of everything in a store but what processes keep for themselves.
+/// The names of everything in a store but what processes keep for themselves, and the history.
 fn contents(store: &Path) -> Vec<String> {
     fn walk(path: &Path, found: &mut Vec<String>) {
         for entry in fs::read_dir(path).unwrap() {
             let path = entry.unwrap().path();
+            if path.ends_with("store/history") {
+                continue;
+            }
             let is_directory = path.symlink_metadata().unwrap().is_dir();
             let bytes = if is_directory { Vec::new() } else { fs::read(&path).unwrap_or_default() };
             found.push(format!("{} {}", path.display(), blake3::hash(&bytes)));
@@ -258,6 +261,145 @@ fn variations_are_those_that_were_asked_for() {
     assert!(unknown.stderr.contains("did you mean `hostname`?"), "{unknown}");
     let fetched = universe.run("audit universe.toml nobody");
     assert!(fetched.stderr.contains("the plan has no node `nobody`"), "{fetched}");
+}
+
+/// One bad node whose file names and contents would be markup, and one that is made of it.
+const PAGED: &str = r#"
+name = "paged"
+[[node]]
+name = "good"
+script = "echo good > $out/x"
+[[node]]
+name = "bad"
+inputs = ["good"]
+script = "mkdir $out/d; echo \"<script>alert('$(hostname)')</script>\" > \"$out/d/<script>x\""
+[[node]]
+name = "above"
+inputs = ["bad"]
+script = "echo above > $out/x"
+"#;
+
+#[test]
+fn a_report_is_one_page_in_which_nothing_of_a_build_is_markup() {
+    let _alone = alone();
+    let Some(universe) = TestUniverse::buildable(PAGED) else { return };
+    let nowhere = universe.run("audit universe.toml --report missing/page.html");
+    assert_eq!(nowhere.code, Some(4), "{nowhere}");
+    assert!(nowhere.stderr.contains("jtwbuild::audit::report"), "{nowhere}");
+    assert!(!nowhere.stderr.contains("building"), "before anything is built: {nowhere}");
+    universe.write("page.html", "an older page");
+    let ended = universe.run("audit universe.toml bad above --vary hostname,user --report page.html");
+    assert_eq!(ended.code, Some(6), "{ended}");
+    assert!(ended.stderr.ends_with("wrote page.html\n"), "{ended}");
+    let page = fs::read_to_string(universe.path("page.html")).unwrap();
+    for expected in [
+        "<title>Audit of paged</title>",
+        "<li>hostname</li>",
+        "ript&gt;alert(",
+        "<del>jtwbuild</del>",
+        "<ins>elsewhere</ins>",
+        "aria-label=\"node bad: not reproducible\"",
+        "aria-label=\"node above: reproducible\"",
+        "d/&lt;script&gt;x",
+    ] {
+        assert!(page.contains(expected), "{expected}\n{page}");
+    }
+    assert!(!page.contains("<script") && page.ends_with("</html>\n"), "{page}");
+    assert!(!page.contains("interrupted"));
+    let left: Vec<_> =
+        fs::read_dir(universe.directory()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 4, "a draft was left: {left:?}");
+}
+
+#[test]
+fn an_interrupted_audit_leaves_a_page_that_says_so() {
+    let _alone = alone();
+    let text = "name = \"long\"\n[[node]]\nname = \"first\"\nscript = \"touch $out/x\"\n[[node]]\nname = \"slow\"\ninputs = [\"first\"]\nscript = \"sleep 100; touch $out/x\"\n";
+    let Some(universe) = TestUniverse::buildable(text) else { return };
+    let mut running =
+        universe.start("audit universe.toml first slow -v --jobs 1 --vary none --report page.html");
+    running.wait_for("building node/slow");
+    running.signal("INT");
+    let ended = running.end();
+    assert_eq!(ended.code, Some(130), "{ended}");
+    let page = fs::read_to_string(universe.path("page.html")).unwrap();
+    assert!(page.contains("This audit was interrupted."), "{page}");
+    assert!(page.contains("aria-label=\"node first: reproducible\""), "{page}");
+    assert!(page.contains("aria-label=\"node slow: not judged\""), "{page}");
+}
+
+/// Each build is an output of its key, whatever was varied, and `audit --history` says what `history` does.
+#[test]
+fn what_an_audit_builds_is_remembered() {
+    let _alone = alone();
+    let Some(universe) = TestUniverse::buildable(PAGED) else { return };
+    universe.run("realise universe.toml -q").success();
+    let before = universe.run("audit universe.toml --history bad").success();
+    assert!(before.stdout.starts_with("node/bad: built once\n"), "{before}");
+    let audit = universe.run("audit universe.toml good bad --vary hostname --times 2 --json -q");
+    assert_eq!(audit.code, Some(6), "{audit}");
+    for arguments in
+        ["history universe.toml good bad --json", "audit --history universe.toml good bad --json"]
+    {
+        let ended = universe.run(arguments).success();
+        let json = ended.json();
+        let keys = json["keys"].as_array().unwrap();
+        let of = |node: &str| keys.iter().find(|key| key["node"] == node).unwrap();
+        let (good, bad) = (of("node/good"), of("node/bad"));
+        assert_eq!(
+            (good["verdict"].as_str(), good["times"].as_u64()),
+            (Some("reproduced"), Some(3)),
+            "{ended}"
+        );
+        assert_eq!(good["outputs"][0]["origins"]["audited"], 2, "{ended}");
+        assert_eq!(bad["verdict"], "differs", "{ended}");
+        let times = |output: &serde_json::Value| output["origins"]["audited"].as_u64().unwrap_or_default();
+        let outputs = bad["outputs"].as_array().unwrap();
+        assert_eq!(outputs.len(), 2, "{ended}");
+        let builds = audit.json()["nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|node| node["id"] == "node/bad")
+            .unwrap()["builds"]
+            .as_u64();
+        assert_eq!(Some(outputs.iter().map(times).sum()), builds, "{ended}");
+    }
+    let all = universe.run("audit --history").success();
+    assert!(all.stdout.contains("node/bad: same inputs, 2 different outputs"), "{all}");
+    let both = universe.run("audit --history universe.toml --times 2");
+    assert_eq!(both.code, Some(2), "{both}");
+}
+
+/// The host's own diffoscope, whose report is a file beside ours.
+#[test]
+fn diffoscope_is_asked_about_what_differs() {
+    let _alone = alone();
+    let Some(universe) = TestUniverse::buildable(PAGED) else { return };
+    let mut without = universe.command("audit universe.toml bad --diffoscope reports");
+    let without = support::Ended::new("", without.env("PATH", "/nonexistent").output().unwrap());
+    assert_eq!(without.code, Some(4), "{without}");
+    assert!(without.stderr.contains("jtwbuild::audit::diffoscope"), "{without}");
+    assert!(!without.stderr.contains("building"), "before anything is built: {without}");
+    let there = std::process::Command::new("diffoscope").arg("--version").output();
+    if !there.is_ok_and(|output| output.status.success()) {
+        return skip("no diffoscope on this machine");
+    }
+    let ended = universe.run(
+        "audit universe.toml good bad --vary hostname --no-bisect --report page.html --diffoscope my%reports --json",
+    );
+    assert_eq!(ended.code, Some(6), "{ended}");
+    let json = ended.json();
+    let files: Vec<Option<&str>> =
+        json["nodes"].as_array().unwrap().iter().map(|node| node["diffoscope"].as_str()).collect();
+    let file = universe.path("my%reports/node/bad.html");
+    assert_eq!(files, [None, Some(file.to_str().unwrap())], "{ended}");
+    let theirs = fs::read_to_string(&file).unwrap();
+    assert!(theirs.contains("<del>jtwbuild</del>") && theirs.contains("diffoscope"), "{theirs}");
+    assert!(!theirs.contains("store/tmp"), "nothing of this machine: {theirs}");
+    let page = fs::read_to_string(universe.path("page.html")).unwrap();
+    assert!(page.contains("href=\"my%25reports/node/bad.html\""), "{page}");
+    assert_eq!(universe.leftovers(), Vec::<String>::new());
 }
 
 /// What only a busy machine shows. Other programs make this machine busy as well, and less so the next

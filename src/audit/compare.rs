@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::Output;
+use super::strip::Strips;
 use crate::derivation::Kind;
 use crate::explain::{Explanation, explain};
 use crate::inspect::trees::{self, Change, Difference, Entry};
@@ -24,6 +25,9 @@ pub struct Differing {
     /// What the bytes tell, of the first files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explanation>,
+    /// Where the bytes differ, of the same files: for pictures only.
+    #[serde(skip)]
+    pub strips: Option<Strips>,
 }
 
 /// Everything in which `after` differs from `before`, what is published first.
@@ -38,7 +42,7 @@ pub fn compare(kind: Kind, before: &Output, after: &Output) -> Result<Vec<Differ
         .into_iter()
         .map(|difference| {
             let published = is_published(kind, &difference.path);
-            Differing { difference, published, explanation: None }
+            Differing { difference, published, explanation: None, strips: None }
         })
         .collect();
     found.sort_by_key(|differing| !differing.published);
@@ -53,7 +57,9 @@ pub fn compare(kind: Kind, before: &Output, after: &Output) -> Result<Vec<Differ
             (is_changed, before.tree.get(path), after.tree.get(path))
         {
             let name = path.file_name().and_then(|name| name.as_str()).unwrap_or_default();
-            differing.explanation = explain(name, &before.read(one)?, &after.read(other)?);
+            let (one, other) = (before.read(one)?, after.read(other)?);
+            differing.explanation = explain(name, &one, &other);
+            differing.strips = Some(Strips::new(&one, &other));
         }
     }
     Ok(found)

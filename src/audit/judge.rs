@@ -11,6 +11,7 @@ use super::{Manner, Output, Rebuilder, Variation, Variations};
 use crate::derivation::{Derivation, NodeId};
 use crate::outcome::Failure;
 use crate::realise::{Job, Progress, Stop, machine_trouble};
+use crate::store::history::Origin;
 use crate::store::layer::LayerDraft;
 use crate::store::tree::TreeHash;
 use crate::store::{Store, StoreError};
@@ -79,6 +80,19 @@ pub enum Cause {
     Stored,
 }
 
+impl Cause {
+    /// For people.
+    pub fn words(self) -> String {
+        match self {
+            Self::Itself => "differs with nothing varied".to_owned(),
+            Self::Varied { variations } if variations.len() > 1 => format!("{variations} together"),
+            Self::Varied { variations } => variations.to_string(),
+            Self::Unsteady { variations } => format!("{variations}, but not each time"),
+            Self::Stored => "what is stored differs from all builds of this machine".to_owned(),
+        }
+    }
+}
+
 /// The judgement of one node.
 #[derive(Debug, Serialize)]
 pub struct Judgement {
@@ -123,6 +137,9 @@ impl Judgement {
 pub trait Audience: Sync {
     /// A build begins, the how manieth of its node.
     fn building(&self, node: NodeId, number: u32, varied: Variations);
+
+    /// These outputs of a node differ, here. They go afterwards.
+    fn differ(&self, node: NodeId, before: &Output, after: &Output, differences: &[Differing]);
 }
 
 /// One build: its output, or the verdict that it came to.
@@ -217,6 +234,7 @@ impl Bench<'_> {
                 let kind = self.subject.derivation.kind;
                 judgement.differences =
                     compare(kind, reference, &output).map_err(|error| machine_trouble(&error))?;
+                self.audience.differ(self.subject.node, reference, &output, &judgement.differences);
                 if judgement.differences.iter().all(|differing| !differing.published) {
                     judgement.verdict = Verdict::IntermediatesDiffer;
                 }
@@ -269,8 +287,19 @@ impl Bench<'_> {
         let manner = Manner { varied, held: self.settings.vary };
         match self.rebuilder.rebuild(&job, manner) {
             Err(failure) if !failure.is_verdict() => Err(failure),
-            built => Ok(built),
+            Ok(output) => {
+                self.remember(&output);
+                Ok(Ok(output))
+            }
+            Err(failure) => Ok(Err(failure)),
         }
+    }
+
+    /// Whatever was varied, it is an output of the same build key.
+    fn remember(&self, output: &Output) {
+        let build = self.subject.derivation.build_key(self.subject.trees);
+        // Nothing is decided by the history: that it lacks a line is no harm to the judgement.
+        let _ = self.store.record_realisation(&build, &output.tree.hash(), Origin::Audited);
     }
 
     /// A place for the log, which goes with it.

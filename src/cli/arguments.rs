@@ -139,11 +139,11 @@ pub enum Verb {
     Challenge(Challenge),
     /// Build nodes again, compare the bytes, and say why they differ.
     ///
-    /// What is stored is not touched. Each build differs from the one before in everything that `--vary`
+    /// What is stored is not touched, but the history remembers what came out. Each build differs from the one before in everything that `--vary`
     /// names; when its output does too, the smallest cause is looked for. The exit code is 6 if something
     /// that goes into a site is not reproducible.
     #[command(
-        after_help = "Example: jtwbuild audit universe.toml\n         jtwbuild audit universe.toml build/fmt.0.9.0 --vary hostname,time"
+        after_help = "Example: jtwbuild audit universe.toml\n         jtwbuild audit universe.toml build/fmt.0.9.0 --vary hostname,time\n         jtwbuild audit universe.toml --report audit.html"
     )]
     Audit(Audit),
     /// Read everything in the store again and compare it with its name.

@@ -1,8 +1,11 @@
 //! `jtwbuild audit`: build again, compare, explain.
 
+mod diffoscope;
 mod display;
+mod page;
 mod table;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,17 +13,19 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use self::diffoscope::Diffoscope;
 use self::display::AuditDisplay;
 use super::arguments::Global;
-use super::arguments::audit::Audit;
+use super::arguments::UniverseArguments;
+use super::arguments::audit::{Audit, Question};
 use super::inspect::by_name;
 use super::load::{Loaded, Pinning, lock_path, open_store};
 use super::progress::Display;
 use super::realise::{loudness, processors, start_sandbox, stop_on_signals, tell_moves, watched};
 use super::trouble::{Exit, Trouble};
-use super::{render, summary};
+use super::{history, render, summary};
 use crate::audit::judge::{Judgement, Settings as Judging, Subject, Verdict, judge};
-use crate::audit::{Manner, Rebuilder, Variation, Variations, is_built};
+use crate::audit::{Rebuilder, Variation, Variations, is_built};
 use crate::builder::LocalBuilder;
 use crate::builder::machine::most_builders;
 use crate::derivation::{Input, NodeId};
@@ -30,7 +35,6 @@ use crate::realise::{Place, Quiet, Run, Settings, Stop, realise_only};
 use crate::store::Store;
 use crate::store::facts::Facts;
 use crate::store::tree::TreeHash;
-use crate::store::verify::Scrutiny;
 
 /// The object that `--json` prints.
 #[derive(Serialize)]
@@ -51,32 +55,38 @@ pub(super) struct Line {
     /// The node that stands in its way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
+    /// The file in which diffoscope says what differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diffoscope: Option<PathBuf>,
 }
 
 pub(super) fn run(global: &Global, verb: &Audit) -> Result<ExitCode, Trouble> {
+    match verb.question() {
+        Question::Judge(universe) => judge_universe(global, verb, &universe),
+        Question::Remember(verb) => history::run(global, &verb),
+    }
+}
+
+fn judge_universe(global: &Global, verb: &Audit, universe: &UniverseArguments) -> Result<ExitCode, Trouble> {
     let begun = Instant::now();
     let vary = variations(&verb.vary)?;
+    verb.report.as_deref().map_or(Ok(()), page::check)?;
     let store = open_store(global)?;
     // It forks this process: best done while that is small.
     let sandbox = start_sandbox();
-    let mut loaded = Loaded::read(&verb.universe, Pinning::Complete)?;
-    let (plan, pins) = loaded.plan(&verb.universe, &store)?;
+    let mut loaded = Loaded::read(universe, Pinning::Complete)?;
+    let (plan, pins) = loaded.plan(universe, &store)?;
     if loaded.write_lock()? && !global.quiet && !loaded.only_moved() {
-        let path = lock_path(&verb.universe.universe);
+        let path = lock_path(&universe.universe);
         render::note(&format!("wrote {}: it pins the bases' packages and all versions", path.display()));
     }
     tell_moves(global, &loaded);
     let nodes = chosen(&plan, &verb.nodes)?;
     let stop = stop_on_signals()?;
+    let second = verb.diffoscope.as_deref().map(|directory| Diffoscope::new(&store, &stop, directory));
+    let second = second.transpose()?;
     let facts = Facts::load(&store.plans().join("facts"));
-    let builder = LocalBuilder {
-        store: &store,
-        pins: &pins,
-        fetcher: &loaded.fetcher,
-        sandbox: &sandbox,
-        scrutiny: Scrutiny::Quick,
-        manner: Manner::default(),
-    };
+    let builder = LocalBuilder::new(&store, &pins, &loaded.fetcher, &sandbox);
     let vary = possible(global, vary, &builder);
     let wanted = verb.jobs.map_or_else(processors, usize::from);
     let jobs = most_builders().map_or(wanted, |most| wanted.min(most));
@@ -92,11 +102,19 @@ pub(super) fn run(global: &Global, verb: &Audit) -> Result<ExitCode, Trouble> {
         render::error_text(&summary::root_causes(&store, &plan, &run));
     }
     let settings = Judging { times: verb.times, vary, bisect: !verb.no_bisect };
-    let bench =
-        Bench { plan: &plan, store: &store, facts: &facts, run: &run, builder: &builder, stop: &stop };
+    let bench = Bench {
+        plan: &plan,
+        store: &store,
+        facts: &facts,
+        run: &run,
+        builder: &builder,
+        stop: &stop,
+        second: second.as_ref(),
+    };
     let lines = bench.judge_all(global, &nodes, settings, jobs)?;
     let seconds = begun.elapsed().as_secs_f64();
     let universe = loaded.universe.name.as_str();
+    let is_interrupted = stop.is_requested();
     let printed = if verb.json {
         let report = Report { universe, vary, times: verb.times, seconds, nodes: &lines };
         let text = serde_json::to_string_pretty(&report).expect("a report has only text keys");
@@ -106,6 +124,12 @@ pub(super) fn run(global: &Global, verb: &Audit) -> Result<ExitCode, Trouble> {
     };
     if !global.quiet {
         render::note(&table::ending(universe, &lines, seconds));
+    }
+    if let Some(file) = &verb.report {
+        page::write(file, (&plan, &nodes, &lines), universe, settings, (seconds, is_interrupted))?;
+        if !global.quiet {
+            render::note(&format!("wrote {}", file.display()));
+        }
     }
     Ok(exit(&lines, &stop).map_or(printed, |exit| ExitCode::from(exit as u8)))
 }
@@ -176,6 +200,7 @@ struct Bench<'a> {
     run: &'a Run,
     builder: &'a LocalBuilder<'a>,
     stop: &'a Stop,
+    second: Option<&'a Diffoscope<'a>>,
 }
 
 impl Bench<'_> {
@@ -186,7 +211,7 @@ impl Bench<'_> {
         settings: Judging,
         jobs: usize,
     ) -> Result<Vec<Line>, Trouble> {
-        let display = AuditDisplay::new(self.plan, loudness(global), nodes.len());
+        let display = AuditDisplay::new(self.plan, loudness(global), nodes.len(), self.second);
         let next = AtomicUsize::new(0);
         let results: Vec<Mutex<Option<Result<Line, Trouble>>>> =
             nodes.iter().map(|_| Mutex::default()).collect();
@@ -223,10 +248,12 @@ impl Bench<'_> {
                 let subject = Subject { node, derivation, trees: &trees, stored };
                 let with = (self.store, &Quiet as &dyn crate::realise::Progress, self.stop, display as _);
                 let judgement = judge(&subject, settings, self.builder, with);
-                Line { id: derivation.id(), judgement, because: None }
+                let diffoscope = display.explained(node);
+                Line { id: derivation.id(), judgement, because: None, diffoscope }
             }
             Err(because) => {
-                Line { id: derivation.id(), judgement: Judgement::none(), because: Some(because) }
+                let (judgement, because) = (Judgement::none(), Some(because));
+                Line { id: derivation.id(), judgement, because, diffoscope: None }
             }
         };
         display.judged(node, &line);

@@ -17,6 +17,7 @@ use crate::inspect::outputs::outputs_or;
 use crate::statement::challenge::{Policy, Sayings, Verdict};
 use crate::statement::trust::Trust;
 use crate::store::facts::Facts;
+use crate::store::history::Origin;
 use crate::store::tree::TreeHash;
 
 /// Digits of a tree's hash in the table.
@@ -67,7 +68,9 @@ pub(super) fn run(global: &Global, verb: &Verb) -> Result<ExitCode, Trouble> {
     let accepted = |key: &BuildKey| sayings.said(key).and_then(|said| said.accepted(policy));
     let outputs = outputs_or(&plan, &store, &facts, accepted)?;
     let mut seen: HashMap<BuildKey, Vec<TreeHash>> = HashMap::new();
-    for one in store.history()?.realisations {
+    // What an audit builds is made to differ if it can be.
+    let own = store.history()?.realisations.into_iter().filter(|one| one.origin != Origin::Audited);
+    for one in own {
         seen.entry(one.build).or_default().push(one.tree);
     }
     let name = |party: &usize| trust.parties[*party].name.as_str();

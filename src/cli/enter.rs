@@ -12,7 +12,6 @@ use super::realise::{start_sandbox, stop_on_signals};
 use super::request::{RunView, shell_line};
 use super::trouble::{Exit, Trouble};
 use super::{render, summary};
-use crate::audit::Manner;
 use crate::builder::LocalBuilder;
 use crate::derivation::{Input, NodeId};
 use crate::inspect::prospect::input_trees;
@@ -24,7 +23,6 @@ use crate::sandbox::visit::{Plan as VisitPlan, Streams};
 use crate::store::Store;
 use crate::store::facts::Facts;
 use crate::store::tree::TreeHash;
-use crate::store::verify::Scrutiny;
 
 pub(super) fn run(global: &Global, verb: &Enter) -> Result<ExitCode, Trouble> {
     let store = open_store(global)?;
@@ -40,14 +38,7 @@ pub(super) fn run(global: &Global, verb: &Enter) -> Result<ExitCode, Trouble> {
     let layer_id = Store::layer_id(derivation.kind.word(), &build);
     let failed = store.layer(&layer_id)?.and_then(|layer| layer.failure);
     let stop = stop_on_signals()?;
-    let builder = LocalBuilder {
-        store: &store,
-        pins: &pins,
-        fetcher: &loaded.fetcher,
-        sandbox: &sandbox,
-        scrutiny: Scrutiny::Quick,
-        manner: Manner::default(),
-    };
+    let builder = LocalBuilder::new(&store, &pins, &loaded.fetcher, &sandbox);
     let layer = store.draft_layer(&layer_id)?;
     let job = Job { node, derivation, trees: &trees, layer: &layer, stop: &stop, progress: &Quiet };
     let prepared = builder.request(&job).map_err(|failure| of_failure(&failure))?;

@@ -115,7 +115,7 @@ pub(super) fn run(global: &Global, verb: &Verb) -> Result<ExitCode, Trouble> {
         by_key.entry(one.build).or_default().push(one);
     }
     let names = match &verb.universe {
-        Some(universe) => of_universe(&store, universe, verb.node.as_deref())?,
+        Some(universe) => of_universe(&store, universe, &verb.nodes)?,
         None => of_layers(&store, &by_key)?,
     };
     let mut lines: Vec<Line> = names
@@ -135,7 +135,7 @@ pub(super) fn run(global: &Global, verb: &Verb) -> Result<ExitCode, Trouble> {
         text.push('\n');
         text
     } else {
-        table(&lines, verb.all || verb.node.is_some())
+        table(&lines, verb.all || !verb.nodes.is_empty())
     };
     Ok(render::data(&text))
 }
@@ -162,15 +162,15 @@ fn table(lines: &[Line], all: bool) -> String {
 fn of_universe(
     store: &std::sync::Arc<Store>,
     universe: &std::path::Path,
-    node: Option<&str>,
+    nodes: &[String],
 ) -> Result<Vec<(BuildKey, String)>, Trouble> {
     let arguments = UniverseArguments::of(universe.to_owned());
     let mut loaded = Loaded::read(&arguments, Pinning::Complete)?;
     let (plan, _) = loaded.plan(&arguments, store)?;
-    let wanted = node.map(|node| by_name(&plan, node)).transpose()?;
+    let wanted = nodes.iter().map(|node| by_name(&plan, node)).collect::<Result<Vec<_>, _>>()?;
     let facts = Facts::load(&store.plans().join("facts"));
     let outputs = outputs(&plan, store, &facts)?;
-    let nodes = plan.ids().filter(|id| wanted.is_none_or(|wanted| wanted == *id));
+    let nodes = plan.ids().filter(|id| wanted.is_empty() || wanted.contains(id));
     Ok(nodes.filter_map(|id| Some((outputs[id.index()].build?, plan.derivation(id).id()))).collect())
 }
 

@@ -18,7 +18,6 @@ use super::progress::{Display, Loudness};
 use super::roots::{self, CommandRoot};
 use super::trouble::{Exit, Trouble};
 use super::{render, runs, shortcut, sources, statement, summary};
-use crate::audit::Manner;
 use crate::builder::machine::most_builders;
 use crate::builder::{AnySandbox, LocalBuilder};
 use crate::derivation::{BuildKey, Kind, NodeId};
@@ -280,7 +279,7 @@ pub(super) fn realise_plan(
     stop: &Stop,
 ) -> Run {
     let scrutiny = if verb.paranoid { Scrutiny::Full } else { Scrutiny::Quick };
-    let builder = LocalBuilder { store, pins, fetcher, sandbox, scrutiny, manner: Manner::default() };
+    let builder = LocalBuilder { scrutiny, ..LocalBuilder::new(store, pins, fetcher, sandbox) };
     let display = Display::new(plan, loudness(global));
     let wanted = verb.jobs.map_or_else(processors, usize::from);
     let jobs = most_builders().map_or(wanted, |most| wanted.min(most));

@@ -16,7 +16,6 @@ use super::realise::{exit, loudness, processors, start_sandbox, stop_on_signals,
 use super::statement::{check_signing, leave};
 use super::trouble::{Exit, Trouble};
 use super::{history, render, summary};
-use crate::audit::Manner;
 use crate::builder::machine::most_builders;
 use crate::builder::{AnySandbox, LocalBuilder};
 use crate::derivation::{Action, BuildKey};
@@ -29,7 +28,6 @@ use crate::statement::Claim;
 use crate::store::facts::Facts;
 use crate::store::history::Origin;
 use crate::store::tree::TreeHash;
-use crate::store::verify::Scrutiny;
 use crate::store::{Store, disk};
 
 /// What came of a node.
@@ -230,14 +228,7 @@ fn build(
         ..FetchSettings::default()
     });
     let pins = Pins::default();
-    let builder = LocalBuilder {
-        store,
-        pins: &pins,
-        fetcher: &fetcher,
-        sandbox,
-        scrutiny: Scrutiny::Quick,
-        manner: Manner::default(),
-    };
+    let builder = LocalBuilder::new(store, &pins, &fetcher, sandbox);
     let display = Display::new(plan, loudness(global));
     let wanted = verb.jobs.map_or_else(processors, usize::from);
     let jobs = most_builders().map_or(wanted, |most| wanted.min(most));

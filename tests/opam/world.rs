@@ -18,7 +18,6 @@ use jtwbuild::realise::{Builder, Job, Quiet, Stop};
 use jtwbuild::request::{Layer, Limits, Mount, Request};
 use jtwbuild::store::Store;
 use jtwbuild::store::tree::{LinkTarget, Node, RelPath, Tree, TreeHash};
-use jtwbuild::store::verify::Scrutiny;
 
 pub const PREFIX: &str = "/opt/jtw";
 
@@ -161,14 +160,10 @@ impl World {
             action,
             inputs.iter().map(|tree| Input::Tree(*tree)).collect(),
         );
-        let builder = LocalBuilder {
-            store: &self.store,
-            pins: &Pins::default(),
-            fetcher: &Fetcher::new(jtwbuild::fetch::Settings::default()),
-            sandbox: SANDBOX.get_or_init(|| AnySandbox::start(None)),
-            scrutiny: Scrutiny::Quick,
-            manner: jtwbuild::audit::Manner::default(),
-        };
+        let pins = Pins::default();
+        let fetcher = Fetcher::new(jtwbuild::fetch::Settings::default());
+        let sandbox = SANDBOX.get_or_init(|| AnySandbox::start(None));
+        let builder = LocalBuilder::new(&self.store, &pins, &fetcher, sandbox);
         let draft = self.store.draft_layer(&format!("build-{}", derivation.build_key(inputs))).unwrap();
         let stop = Stop::default();
         let job = Job {

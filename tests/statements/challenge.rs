@@ -125,6 +125,11 @@ fn what_the_own_store_has_seen_counts_too() {
     let signed = "realise universe.toml --sign-with alice.key --statement alice.statement --party alice";
     universe.run(signed).success();
     ended_with(0, universe.run("challenge universe.toml alice.statement"));
+    // Builds of an audit are made to differ if they can: they count for the history only.
+    ended_with(6, universe.run("audit universe.toml moody --vary none --no-bisect"));
+    let history = universe.run("history universe.toml moody").success();
+    assert!(history.stdout.contains("audited 1"), "{history}");
+    ended_with(0, universe.run("challenge universe.toml alice.statement"));
     universe.run("export-proof universe.toml -o nodes.proof").success();
     ended_with(6, universe.run("reproduce nodes.proof"));
     // Built again it was something else: the statement is not confirmed.

@@ -13,9 +13,9 @@ pub struct History {
     /// A universe file: only what its nodes are now. Default: everything that was built into the store.
     #[arg(value_name = "UNIVERSE")]
     pub universe: Option<PathBuf>,
-    /// A node of the universe.
+    /// Only these nodes of the universe.
     #[arg(value_name = "NODE", requires = "universe")]
-    pub node: Option<String>,
+    pub nodes: Vec<String>,
     /// Also what was built only once.
     #[arg(long)]
     pub all: bool,

@@ -4,12 +4,17 @@ use std::fmt::Write as _;
 
 use super::Line;
 use crate::audit::compare::Differing;
-use crate::audit::judge::{Cause, Judgement, Verdict};
+use crate::audit::judge::{Judgement, Verdict};
 use crate::cli::{render, summary};
 use crate::inspect::trees::Change;
 
 /// Of one node, so many differing files are listed.
 const FILES: usize = 5;
+
+/// Of a file, so many findings, each with so many lines of so many characters.
+const FINDINGS: usize = 3;
+const LINES: usize = 3;
+const WIDEST: usize = 160;
 
 /// One line for a node that is judged: what, why and at what price.
 pub(super) fn told(line: &Line) -> String {
@@ -22,7 +27,7 @@ pub(super) fn told(line: &Line) -> String {
 
 /// Why outputs differ, or why there is no judgement.
 fn reasons(line: &Line) -> String {
-    let mut reasons: Vec<String> = line.judgement.causes.iter().copied().map(cause).collect();
+    let mut reasons: Vec<String> = line.judgement.causes.iter().map(|cause| cause.words()).collect();
     if let Some(because) = &line.because {
         reasons.push(format!("its input {because} could not be had"));
     }
@@ -30,16 +35,6 @@ fn reasons(line: &Line) -> String {
         reasons.push(failure.to_string().lines().next().unwrap_or_default().to_owned());
     }
     reasons.join("; ")
-}
-
-fn cause(cause: Cause) -> String {
-    match cause {
-        Cause::Itself => "differs with nothing varied".to_owned(),
-        Cause::Varied { variations } if variations.len() > 1 => format!("{variations} together"),
-        Cause::Varied { variations } => variations.to_string(),
-        Cause::Unsteady { variations } => format!("{variations}, but not each time"),
-        Cause::Stored => "what is stored differs from all builds of this machine".to_owned(),
-    }
 }
 
 /// All nodes as a table, the worst last, and below each that differs where it does.
@@ -76,10 +71,48 @@ fn file(differing: &Differing) -> String {
     };
     let apart = if differing.published { "" } else { " (intermediate)" };
     let mut text = format!("  {path}{apart} {what}");
-    if let Some(told) = &differing.explanation {
-        let _ = write!(text, " from byte {} on\n    - {}\n    + {}", told.offset, told.before, told.after);
+    let Some(told) = &differing.explanation else { return text + "\n" };
+    let _ = writeln!(text, " from byte {} on", told.offset);
+    if told.findings.is_empty() {
+        let _ = writeln!(text, "    - {}\n    + {}", told.before, told.after);
     }
-    text + "\n"
+    for finding in told.findings.iter().take(FINDINGS) {
+        let note = finding.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+        let place = finding.place.join(", ");
+        let _ = writeln!(text, "    at {}", shown(&format!("{place}{note}")));
+        for (sign, side) in [('-', &finding.before), ('+', &finding.after)] {
+            let Some(side) = side else { continue };
+            for line in side.lines().take(LINES) {
+                let _ = writeln!(text, "      {sign} {}", shown(line));
+            }
+            let more = side.lines().count().saturating_sub(LINES);
+            if more > 0 {
+                let _ = writeln!(text, "      {sign} and {more} more lines");
+            }
+        }
+    }
+    let more = (told.findings.len() + told.more).saturating_sub(FINDINGS);
+    if more > 0 && !told.findings.is_empty() {
+        let _ = writeln!(text, "    and at {more} more places");
+    }
+    text
+}
+
+/// A line of a file that anybody may have written: nothing in it moves the cursor, and it is not long.
+fn shown(line: &str) -> String {
+    let mut text = String::new();
+    for (at, character) in line.chars().enumerate() {
+        if at == WIDEST {
+            text.push('…');
+            break;
+        }
+        if character.is_control() {
+            text.extend(character.escape_default());
+        } else {
+            text.push(character);
+        }
+    }
+    text
 }
 
 /// The last line: how many nodes ended how.
@@ -101,4 +134,54 @@ pub(super) fn ending(universe: &str, lines: &[Line], seconds: f64) -> String {
         counts.join(", "),
         render::seconds(seconds)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explain::{Explanation, Finding, Format};
+    use crate::inspect::trees::{Difference, Entry};
+    use crate::store::tree::RelPath;
+
+    fn differing(findings: Vec<Finding>, more: usize) -> Differing {
+        let entry = |blob: &str| Entry::File { size: 1, executable: false, blob: blob.into() };
+        let change = Change::Changed { before: entry("a"), after: entry("b"), lines: None };
+        let (before, after) = ("raw-before".into(), "raw-after".into());
+        Differing {
+            difference: Difference { path: RelPath::parse("lib/x").unwrap(), change },
+            published: true,
+            explanation: Some(Explanation {
+                offset: 7,
+                before,
+                after,
+                format: Format::Bytes,
+                findings,
+                more,
+            }),
+            strips: None,
+        }
+    }
+
+    #[test]
+    fn findings_stand_in_place_of_bytes_and_move_no_cursor() {
+        let one = Finding {
+            place: vec!["member a.o".into(), "section .rodata".into()],
+            note: Some("a date".into()),
+            before: Some("1\n2\n3\n4\n5".into()),
+            after: Some("\u{1b}[2Jgone\r".into()),
+        };
+        let text = file(&differing(vec![one, Finding::default(), Finding::default(), Finding::default()], 9));
+        let expected = "  lib/x differs from byte 7 on
+    at member a.o, section .rodata (a date)
+      - 1
+      - 2
+      - 3
+      - and 2 more lines
+      + \\u{1b}[2Jgone\\r
+";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(text.ends_with("    and at 10 more places\n"), "{text}");
+        assert!(!text.contains("raw"), "{text}");
+        assert!(file(&differing(vec![], 0)).contains("\n    - raw-before\n    + raw-after\n"));
+    }
 }

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Loaded;
-use crate::audit::Manner;
 use crate::builder::{AnySandbox, LocalBuilder};
 use crate::cli::summary::hint_for_commit;
 use crate::cli::trouble::{Exit, Trouble};
@@ -21,7 +20,6 @@ use crate::realise::{Builder, Job, Place, Quiet, Settings, Stop, realise};
 use crate::solution::Solution;
 use crate::store::facts::Facts;
 use crate::store::tree::{Name, Node, RelPath, Tree, TreeHash};
-use crate::store::verify::Scrutiny;
 use crate::store::{Store, disk};
 use crate::universe::{ToolsSource, read_text};
 
@@ -96,8 +94,7 @@ impl Builder for Fetching<'_> {
     fn build(&self, job: &Job<'_>) -> Result<TreeHash, Failure> {
         let Self { store, pins, fetcher } = *self;
         let sandbox = &AnySandbox::start(None);
-        LocalBuilder { store, pins, fetcher, sandbox, scrutiny: Scrutiny::Quick, manner: Manner::default() }
-            .build(job)
+        LocalBuilder::new(store, pins, fetcher, sandbox).build(job)
     }
 }
 

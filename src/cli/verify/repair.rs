@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::audit::Manner;
 use crate::builder::{AnySandbox, LocalBuilder};
 use crate::cli::arguments::store::Verify;
 use crate::cli::arguments::{Global, UniverseArguments};
@@ -24,7 +23,7 @@ use crate::source::{Archive, Checksum, Place};
 use crate::store::Store;
 use crate::store::facts::Facts;
 use crate::store::verify::repair::{LostTree, Remedy, Repaired, repair};
-use crate::store::verify::{Object, Scrutiny, Verified};
+use crate::store::verify::{Object, Verified};
 
 /// What became of one object.
 #[derive(Debug, Serialize)]
@@ -124,14 +123,7 @@ fn rebuild(
     stop: &Stop,
 ) -> Result<(), Trouble> {
     let Universe { loaded, plan, pins } = universe;
-    let builder = LocalBuilder {
-        store,
-        pins,
-        fetcher: &loaded.fetcher,
-        sandbox,
-        scrutiny: Scrutiny::Quick,
-        manner: Manner::default(),
-    };
+    let builder = LocalBuilder::new(store, pins, &loaded.fetcher, sandbox);
     let facts = Facts::load(&store.plans().join("facts"));
     let settings = Settings { jobs: processors(), ..Settings::default() };
     let build = |targets: Vec<NodeId>| {
