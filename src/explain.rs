@@ -8,7 +8,16 @@
 //! Pure: bytes in, words out. Files may come from anybody; whatever no reader understands is told by the
 //! place at which the bytes begin to differ.
 
+mod align;
+mod archive;
+mod compressed;
+mod elf;
+mod excerpt;
+mod javascript;
+mod json;
+mod nature;
 mod ocaml;
+mod text;
 
 use serde::Serialize;
 
@@ -23,10 +32,31 @@ const MOST: usize = 50;
 ///
 /// Each gives `None` for files that are something else, or that it cannot read; no findings for files that
 /// say the same in its format, although their bytes differ.
-const READERS: &[Reader] = &[ocaml::read];
+const READERS: &[Reader] = &[ocaml::read, javascript::read, json::read, elf::read, text::read];
 
 /// File name without directories, and the bytes of both files.
 type Reader = fn(&str, &[u8], &[u8]) -> Option<Reading>;
+
+/// The formats whose parts are files again, which come first.
+const CONTAINERS: &[fn(&str, &[u8], &[u8], &mut Room) -> Option<Reading>] =
+    &[compressed::read, archive::read_ar, archive::read_tar];
+
+/// Files that are larger together are told by their bytes only.
+const LARGEST: usize = 128 << 20;
+
+/// What the parts of containers may cost.
+struct Room {
+    /// So many containers may be inside each other yet.
+    depth: usize,
+    /// So many bytes may be unpacked yet.
+    bytes: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { depth: 4, bytes: 64 << 20 }
+    }
+}
 
 /// How files were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -36,6 +66,17 @@ pub enum Format {
     Bytes,
     /// As what OCaml's compilers write.
     Ocaml,
+    Text,
+    #[serde(rename = "javascript")]
+    JavaScript,
+    Json,
+    /// Object, shared library or program.
+    Elf,
+    /// What `ar` writes.
+    Archive,
+    Tar,
+    Gzip,
+    Brotli,
 }
 
 /// What a reader found.
@@ -92,10 +133,7 @@ pub fn explain(name: &str, before: &[u8], after: &[u8]) -> Option<Explanation> {
         let end = bytes.len().min(common + FROM);
         bytes[common.saturating_sub(BEFORE)..end].escape_ascii().to_string()
     };
-    let Reading { format, mut findings } = READERS
-        .iter()
-        .find_map(|read| read(name, before, after))
-        .unwrap_or(Reading { format: Format::Bytes, findings: Vec::new() });
+    let Reading { format, mut findings } = read(name, before, after, &mut Room::default());
     let more = findings.len().saturating_sub(MOST);
     findings.truncate(MOST);
     Some(Explanation {
@@ -106,6 +144,34 @@ pub fn explain(name: &str, before: &[u8], after: &[u8]) -> Option<Explanation> {
         findings,
         more,
     })
+}
+
+/// Asks the readers, for a file or for a part of one.
+fn read(name: &str, before: &[u8], after: &[u8], room: &mut Room) -> Reading {
+    let unread = Reading { format: Format::Bytes, findings: Vec::new() };
+    if before.len().saturating_add(after.len()) > LARGEST {
+        return unread;
+    }
+    if room.depth > 0 {
+        room.depth -= 1;
+        let told = CONTAINERS.iter().find_map(|read| read(name, before, after, room));
+        room.depth += 1;
+        if let Some(told) = told {
+            return told;
+        }
+    }
+    READERS.iter().find_map(|read| read(name, before, after)).unwrap_or(unread)
+}
+
+/// What tests compare: `place [note] before → after`.
+#[cfg(test)]
+fn short(findings: Vec<Finding>) -> Vec<String> {
+    let shown = |text: Option<String>| text.unwrap_or_else(|| "nothing".into());
+    let short = |one: Finding| {
+        let note = one.note.map(|note| format!("[{note}] ")).unwrap_or_default();
+        format!("{} {note}{} → {}", one.place.join(", "), shown(one.before), shown(one.after))
+    };
+    findings.into_iter().map(short).collect()
 }
 
 #[cfg(test)]

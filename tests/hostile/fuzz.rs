@@ -6,6 +6,7 @@
 
 mod bytes;
 mod documents;
+mod explanations;
 mod interfaces;
 mod mutate;
 mod opam;
