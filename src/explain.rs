@@ -17,6 +17,7 @@ mod javascript;
 mod json;
 mod nature;
 mod ocaml;
+mod repeated;
 mod text;
 
 use serde::Serialize;
@@ -104,7 +105,7 @@ pub struct Explanation {
 }
 
 /// One thing in which two files differ.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Finding {
     /// Where it is, from the outermost part in: `["member stdlib.o", "section .rodata"]`.
     pub place: Vec<String>,
@@ -134,6 +135,7 @@ pub fn explain(name: &str, before: &[u8], after: &[u8]) -> Option<Explanation> {
         bytes[common.saturating_sub(BEFORE)..end].escape_ascii().to_string()
     };
     let Reading { format, mut findings } = read(name, before, after, &mut Room::default());
+    repeated::fold(&mut findings);
     let more = findings.len().saturating_sub(MOST);
     findings.truncate(MOST);
     Some(Explanation {

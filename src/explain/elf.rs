@@ -43,18 +43,61 @@ pub(super) fn read(_: &str, before: &[u8], after: &[u8]) -> Option<Reading> {
     let ones = numbered(before.sections.iter().map(|section| section.name.as_str()));
     let others = numbered(after.sections.iter().map(|section| section.name.as_str()));
     let mut left: HashMap<_, _> = others.iter().zip(&after.sections).collect();
+    let mut pointers = Pointers::default();
     for (key, section) in ones.iter().zip(&before.sections) {
         match left.remove(key) {
             None => findings.push(gone(section, true)),
             Some(other) if other.size == section.size && other.data == section.data => {}
             // The others are only counted.
             Some(_) if findings.len() >= MOST => findings.push(Finding::default()),
-            Some(other) => findings.extend(differing(section, other, &before.symbols, names_differ)),
+            Some(other) => {
+                let told = differing(section, other, &before.symbols, names_differ);
+                if let Some(told) = pointers.take(&section.name, told) {
+                    findings.extend(told);
+                }
+            }
         }
     }
+    let last = findings.iter().position(|finding| finding.place == [format!("section {BUILD_ID}")]);
+    let last = last.map(|at| findings.remove(at));
+    findings.extend(pointers.told());
+    findings.extend(last);
     let is_new = others.iter().zip(&after.sections).filter(|(key, _)| left.contains_key(key));
     findings.extend(is_new.map(|(_, section)| gone(section, false)));
     Some(Reading { format: Format::Elf, findings })
+}
+
+/// Sections of debug information that refer to strings of other sections by their offsets. If such a string
+/// differs in length, all of these do: then they are named, and not looked into.
+#[derive(Default)]
+struct Pointers {
+    has_strings: bool,
+    names: Vec<String>,
+    findings: Vec<Finding>,
+}
+
+impl Pointers {
+    /// Gives back what is told of a section that is none of these.
+    fn take(&mut self, name: &str, told: Vec<Finding>) -> Option<Vec<Finding>> {
+        let is_of_strings = [".debug_str", ".debug_line_str"].contains(&name);
+        self.has_strings |= is_of_strings;
+        let is_one = name.starts_with(".debug_") || name.starts_with(".rela.debug_");
+        if is_of_strings || !is_one {
+            return Some(told);
+        }
+        self.names.push(name.to_owned());
+        self.findings.extend(told);
+        None
+    }
+
+    fn told(self) -> Vec<Finding> {
+        if self.names.is_empty() || !self.has_strings {
+            return self.findings;
+        }
+        let place = vec![format!("section {}", self.names.join(", "))];
+        let note = Some("differ, too; they refer to strings of debug information".to_owned());
+        vec![Finding { place, note, ..Finding::default() }]
+    }
 }
 
 /// A file that has been read.

@@ -93,8 +93,8 @@ fn sections_and_strings_are_told() {
         [
             "section .text, symbol caml_g, byte 5 [2 of 8 bytes differ] 36 37 38 → 78 37 79",
             "section .rodata, strings [an absolute path] built in /tmp/a/x → built in /tmp/b/x",
-            "section .note.gnu.build-id [a digest of the whole file] 01ff → 02ff",
             "section .comment, strings GCC 14.2 → GCC 14.3",
+            "section .note.gnu.build-id [a digest of the whole file] 01ff → 02ff",
         ]
     );
     assert_eq!(told(&before, &before), [""; 0]);
@@ -104,8 +104,8 @@ fn sections_and_strings_are_told() {
         told(&before, &other),
         [
             "section .rodata, byte 20 [1 of 26 bytes differ] 02 73 61 6d 65 00 → 03 73 61 6d 65 00",
-            "section .note.gnu.build-id 18 bytes → nothing",
             "section .comment 9 bytes → nothing",
+            "section .note.gnu.build-id 18 bytes → nothing",
         ]
     );
 }
@@ -131,4 +131,28 @@ fn damaged_objects_are_left_to_others() {
     assert!(read("x.o", &whole, &whole[..whole.len() / 2]).is_none());
     assert!(read("x.o", b"\x7fELF", &whole).is_none());
     assert!(read("x.o", b"\x7fELF", b"\x7fELG").is_none());
+}
+
+/// Offsets into a table of strings follow from its strings.
+#[test]
+fn debug_information_that_refers_to_other_strings_is_named_only() {
+    let file = |directory: &str, offset: u8, line: u8| {
+        let strings = format!("{directory}\0main\0").into_bytes();
+        let parts: [Part; 4] = [
+            (".text", 1, 0, vec![1, 2, 3]),
+            (".debug_info", 1, 0, vec![offset, 0, 0, 0]),
+            (".debug_line", 1, 0, vec![line, 0, 0, 0]),
+            (".debug_str", 1, 0, strings),
+        ];
+        object(&parts, &[])
+    };
+    assert_eq!(
+        told(&file("/build", 7, 1), &file("/other/build", 13, 2)),
+        [
+            "section .debug_str, strings /build → /other/build",
+            "section .debug_info, .debug_line [differ, too; they refer to strings of debug information] nothing → nothing",
+        ]
+    );
+    let alone = told(&file("/build", 7, 1), &file("/build", 7, 2));
+    assert_eq!(alone, ["section .debug_line, byte 0 [1 of 4 bytes differ] 01 00 00 00 → 02 00 00 00"]);
 }
