@@ -29,12 +29,12 @@ pub use self::file::{
     truncate, write_all,
 };
 pub use self::flush::{sync, sync_directory, sync_file_system};
-#[cfg(test)]
-pub use self::lock::STARTING;
 pub use self::lock::{
     LockFile, RangeLock, Sharing, free_space, lock, lock_named, open_lock, read_note, try_lock,
     try_lock_named, write_note,
 };
+#[cfg(test)]
+pub use self::lock::{STARTING, start};
 pub use self::names::{
     Metadata, exchange, exists, link, link_new, list, make_directories, make_directory,
     make_private_directory, metadata, read_link, remove_file, rename_new, rename_over, replace, touch,

@@ -19,9 +19,7 @@ pub(crate) fn git(directory: &Path, arguments: &[&str]) -> String {
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let starting = disk::STARTING.write();
-    let child = command.spawn().unwrap();
-    drop(starting);
+    let child = disk::start(&mut command).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()

@@ -13,8 +13,8 @@ use super::{How, PLAN};
 use crate::outcome::Failure;
 use crate::request::{Capture, Command, Layer, Limits, Mount, Request};
 use crate::sandbox::{Report, Sandbox, Settings};
-use crate::store::Store;
 use crate::store::tree::{Node, RelPath, Tree};
+use crate::store::{Store, disk};
 
 /// A store with busybox in a tree, and what to run: it fills the memory, so that it runs again on
 /// disk, leaves a process behind, and has two outputs. `None` without busybox.
@@ -143,11 +143,13 @@ fn the_death_of_the_engine_at_any_step_leaves_nothing() {
     let steps = steps(&world, &sandbox);
     let before = mounts();
     for (number, step) in steps.iter().enumerate() {
-        let done = std::process::Command::new(std::env::current_exe().unwrap())
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command
             .args(["--exact", "--ignored", "sandbox::faults::tests::engine_that_dies", "--nocapture"])
             .env("ENGINE", format!("{number} {marker} {}", path.display()))
-            .output()
-            .unwrap();
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
+        let done = disk::start(&mut command).unwrap().wait_with_output().unwrap();
         assert_eq!(
             std::os::unix::process::ExitStatusExt::signal(&done.status),
             Some(9),

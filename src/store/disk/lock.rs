@@ -27,6 +27,13 @@ pub struct RangeLock {
 #[cfg(test)]
 pub static STARTING: std::sync::RwLock<()> = std::sync::RwLock::new(());
 
+/// Starts a program for a test, without anybody taking its beginning for the holder of a lock.
+#[cfg(test)]
+pub fn start(command: &mut std::process::Command) -> std::io::Result<std::process::Child> {
+    let _starting = STARTING.write();
+    command.spawn()
+}
+
 /// Which locks may be held beside each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
@@ -37,19 +44,24 @@ pub enum Sharing {
 /// Tries to lock one byte at `offset`. `Ok(None)`: somebody else holds it.
 pub fn try_lock(path: &Path, offset: i64, sharing: Sharing) -> Result<Option<RangeLock>, StoreError> {
     let file = open_lock(path)?;
+    Ok(seize(&file, path, offset, sharing)?.then_some(RangeLock { file }))
+}
+
+/// Locks one byte of an open file, unless somebody else holds it: then `false`.
+fn seize(file: &File, path: &Path, offset: i64, sharing: Sharing) -> Result<bool, StoreError> {
     let request = range(offset, sharing);
-    match nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_OFD_SETLK(&request)) {
-        Ok(_) => Ok(Some(RangeLock { file })),
-        #[cfg(test)]
-        Err(Errno::EAGAIN | Errno::EACCES) => {
-            drop(STARTING.read());
-            let again = nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_OFD_SETLK(&request));
-            Ok(again.is_ok().then_some(RangeLock { file }))
-        }
-        #[cfg(not(test))]
-        Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
+    let once = || match nix::fcntl::fcntl(file, nix::fcntl::FcntlArg::F_OFD_SETLK(&request)) {
+        Ok(_) => Ok(true),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
         Err(error) => errno("lock", path, Err(error)),
+    };
+    let is_seized = once()?;
+    #[cfg(test)]
+    if !is_seized {
+        drop(STARTING.read());
+        return once();
     }
+    Ok(is_seized)
 }
 
 /// Locks one byte at `offset`, waiting for whoever holds it.
@@ -140,12 +152,7 @@ impl LockFile {
 
     /// Locks the byte at `offset`, unless somebody else holds it: then `false`.
     pub fn try_lock(&self, offset: i64, sharing: Sharing) -> Result<bool, StoreError> {
-        let request = range(offset, sharing);
-        match nix::fcntl::fcntl(&self.file, nix::fcntl::FcntlArg::F_OFD_SETLK(&request)) {
-            Ok(_) => Ok(true),
-            Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
-            Err(error) => errno("lock", &self.path, Err(error)),
-        }
+        seize(&self.file, &self.path, offset, sharing)
     }
 
     /// Lets go of the byte at `offset`.

@@ -38,12 +38,12 @@ fn puts_with_many_threads() {
 
 #[expect(clippy::disallowed_methods, reason = "it is this program, several times")]
 fn start(directory: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["--exact", "--ignored", "--nocapture", "store::tests::contention::puts_with_many_threads"])
         .env(PLACE, directory)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+        .stdout(Stdio::null());
+    disk::start(&mut command).unwrap()
 }
 
 /// What one store has in its scratch space, besides what [`Staging`](crate::store::staging::Staging)

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::{Contents, look, place, work};
-use crate::store::disk::Operation;
 use crate::store::disk::faults::{self, Fault};
+use crate::store::disk::{self, Operation};
 
 const PLACE: &str = "JTWBUILD_TEST_KILL_IN";
 const STEP: &str = "JTWBUILD_TEST_KILL_AT";
@@ -30,14 +30,14 @@ fn works_until_it_is_killed() {
 #[expect(clippy::disallowed_methods, reason = "it is this program, which has to be killed")]
 fn work_and_be_killed(directory: &Path, number: usize, torn: Option<usize>) -> bool {
     let torn = torn.map_or("-".to_owned(), |bytes| bytes.to_string());
-    let ended = Command::new(std::env::current_exe().unwrap())
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["--exact", "--ignored", "--nocapture", "store::tests::kill::works_until_it_is_killed"])
         .env(PLACE, directory)
         .env(STEP, format!("{number} {torn}"))
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .unwrap();
+        .stderr(Stdio::null());
+    let ended = disk::start(&mut command).unwrap().wait().unwrap();
     ended.signal() == Some(9)
 }
 

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -13,6 +12,7 @@ use tempfile::TempDir;
 use super::super::Shown;
 use super::Trouble;
 use crate::diagnostic::golden;
+use crate::fetch::tests::repo::git;
 use crate::fetch::tests::server::{Reply, Server};
 use crate::fetch::{Fetcher, Limits, Settings};
 use crate::name::PackageName;
@@ -78,23 +78,11 @@ impl Scene {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test makes repositories")]
-    fn git(&self, arguments: &[&str]) {
-        let settings = ["-c", "user.name=t", "-c", "user.email=t@t.example", "-c", "init.defaultBranch=main"];
-        let status = Command::new("git")
-            .args(settings)
-            .args(arguments)
-            .current_dir(self.path("git"))
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .status();
-        assert!(status.unwrap().success(), "{arguments:?}");
-    }
-
     fn commit(&self) -> String {
         self.write("git/packages/a/a.1/opam", "opam-version: \"2.0\"");
-        self.git(&["init", "-q"]);
-        self.git(&["add", "-A"]);
-        self.git(&["commit", "-qm", "one"]);
+        for arguments in [&["init", "-q"][..], &["add", "-A"], &["commit", "-qm", "one"]] {
+            git(&self.path("git"), arguments);
+        }
         format!("git+file://{}", self.path("git").display())
     }
 
@@ -131,7 +119,7 @@ fn places_without_a_repository_are_told_apart() {
     let scene = Scene::new();
     scene.write("empty/README", "nothing else");
     fs::create_dir_all(scene.path("git")).unwrap();
-    scene.git(&["init", "-q", "--bare"]);
+    git(&scene.path("git"), &["init", "-q", "--bare"]);
     scene.write("page.tar.gz", "<!DOCTYPE html><title>Not here</title>");
     scene.tar("other.tar", &[("src/main.c", b"int main;")]);
     scene.tar("out.tar", &[("packages/../../x", b"x")]);

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use super::fixture::{Made, Scene};
 use crate::store::Store;
-use crate::store::disk::Operation;
 use crate::store::disk::faults::{self, Errno, Fault};
+use crate::store::disk::{self, Operation};
 use crate::store::gc::{Kind, Options, collect};
 use crate::store::is_collected;
 
@@ -36,15 +36,7 @@ fn check(scene: &Scene, [kept, dropped]: &[Made; 2], what: &str) {
         assert!(scene.has_tree(dropped), "{what}: a name without its content");
     }
     drop(store);
-    // A child that another test has just forked holds our locks until it executes its program; what is
-    // locked is kept.
-    for _ in 0..100 {
-        scene.collect(&Options::default());
-        if scene.is_gone(dropped) {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    scene.collect(&Options::default());
     assert!(scene.is_whole(kept) && scene.is_gone(dropped), "{what}");
     assert_eq!(scene.left_in_tmp(), 0, "{what}");
     assert_eq!(scene.collect(&Options::default()).totals.len(), 0, "{what}");
@@ -121,13 +113,13 @@ fn a_collector_that_is_killed_at_any_step_leaves_a_whole_store() {
     let steps = steps();
     for step in 1..=steps {
         let (scene, made) = scene();
-        let status = Command::new(std::env::current_exe().unwrap())
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
             .args(["--exact", "store::gc::tests::killed::a_child_collects", "--ignored"])
             .env(STORE, scene.path(""))
             .env(STEP, step.to_string())
-            .stdout(std::process::Stdio::null())
-            .status()
-            .unwrap();
+            .stdout(std::process::Stdio::null());
+        let status = disk::start(&mut command).unwrap().wait().unwrap();
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "step {step}: {status}");
         check(&scene, &made, &format!("killed at step {step} of {steps}"));
     }
