@@ -24,6 +24,7 @@ pub mod jtw;
 pub mod lock;
 pub mod look;
 pub mod memo;
+pub mod moment;
 pub mod name;
 pub mod ocaml;
 pub mod opam;

@@ -32,8 +32,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("version", &["diagnostic", "toml_reader"]),
     ("source", &["path"]),
     ("effects", &[]),
+    ("moment", &[]),
     ("ocaml", &[]),
-    ("explain", &["ocaml"]),
+    ("explain", &["moment", "ocaml"]),
     ("store::key", &[]),
     ("store::tree", &[]),
     ("findlib", &["store::tree"]),
@@ -193,6 +194,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "moment",
             "toml_reader",
             "diagnostic",
             "name",

@@ -14,6 +14,7 @@ use super::render;
 use super::trouble::Trouble;
 use crate::derivation::BuildKey;
 use crate::inspect::outputs::outputs;
+use crate::moment::utc;
 use crate::store::Store;
 use crate::store::facts::Facts;
 use crate::store::history::{Origin, Realisation};
@@ -91,13 +92,7 @@ impl Line {
             let origins: Vec<String> =
                 output.origins.iter().map(|(word, times)| format!("{word} {times}")).collect();
             // Writing to a string cannot fail.
-            let _ = writeln!(
-                text,
-                "  {}  {}, last {}",
-                output.tree,
-                origins.join(", "),
-                render::moment(output.last)
-            );
+            let _ = writeln!(text, "  {}  {}, last {}", output.tree, origins.join(", "), utc(output.last));
         }
         text
     }

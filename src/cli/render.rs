@@ -115,22 +115,6 @@ pub(super) fn seconds(seconds: f64) -> String {
     }
 }
 
-/// A moment for people, from the seconds since 1970: `2026-11-29 15:10:03 UTC`.
-pub(super) fn moment(seconds: u64) -> String {
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Eras of 400 years have 146,097 days each; years begin with March, so that a leap day is the last.
-    let days = days + 719_468;
-    let of_era = days % 146_097;
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = days / 146_097 * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
-}
-
 /// Bytes for people: `512 B`, `1.5 KiB`, `2.0 GiB`.
 pub(super) fn bytes(bytes: u64) -> String {
     let (mut size, mut unit) = (bytes as f64, "B");
@@ -184,18 +168,4 @@ fn without_colours(line: &str) -> String {
         }
     }
     plain
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn moments_are_those_of_the_calendar() {
-        assert_eq!(moment(0), "1970-01-01 00:00:00 UTC");
-        assert_eq!(moment(951_782_399), "2000-02-28 23:59:59 UTC");
-        assert_eq!(moment(951_782_400), "2000-02-29 00:00:00 UTC");
-        assert_eq!(moment(1_795_965_003), "2026-11-29 15:10:03 UTC");
-        assert_eq!(moment(4_107_542_400), "2100-03-01 00:00:00 UTC");
-    }
 }

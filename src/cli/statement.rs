@@ -14,6 +14,7 @@ use super::arguments::statements::{Check, Key, KeyVerb, Statement as Verb, State
 use super::load::open_store;
 use super::render;
 use super::trouble::{Exit, Trouble};
+use crate::moment::utc;
 use crate::statement::key::{KeyError, SecretKey};
 use crate::statement::{DraftError, MAX_BYTES, sign_draft};
 use crate::store::disk;
@@ -127,7 +128,7 @@ fn check(global: &Global, verb: &Check) -> Result<ExitCode, Trouble> {
                 line.party,
                 line.universe,
                 line.nodes,
-                render::moment(line.made),
+                utc(line.made),
                 line.jtwbuild
             );
         }

@@ -19,6 +19,7 @@ use crate::inspect::prospect::{Prospect, forecasts};
 use crate::inspect::scenes::{Did, Would};
 use crate::inspect::why::{Explanation, Scene, Standing, Why, explain};
 use crate::inspect::words::sentences;
+use crate::moment::utc;
 use crate::store::Store;
 use crate::store::facts::Facts;
 use crate::store::runs::{NodeRecord, RunRecord};
@@ -234,8 +235,7 @@ impl Answer {
     }
 
     fn headline(&self) -> String {
-        let run =
-            self.run.as_ref().map(|run| format!("run {}, begun {}", run.number, render::moment(run.started)));
+        let run = self.run.as_ref().map(|run| format!("run {}, begun {}", run.number, utc(run.started)));
         match (&self.node, self.tense, &run) {
             (Some(node), "would", run) => {
                 let unless = if node.standing == Standing::MayBuild { " unless it is cut off" } else { "" };

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::align::numbered;
 use super::compressed::inside;
-use super::nature::utc;
 use super::{Finding, Format, MOST, Reading, Room, excerpt};
+use crate::moment::utc;
 
 /// Archives with more members are told by their bytes.
 const MOST_MEMBERS: usize = 100_000;

@@ -4,8 +4,8 @@ use std::io::Read;
 
 use flate2::read::MultiGzDecoder;
 
-use super::nature::utc;
 use super::{Finding, Format, Reading, Room, excerpt, read as read_inside};
+use crate::moment::utc;
 
 const BUFFER: usize = 64 << 10;
 
@@ -82,7 +82,7 @@ fn headers(before: &[u8], after: &[u8], findings: &mut Vec<Finding>) {
         }
     };
     // 0 stands for no time.
-    let time = |seconds: u32| (seconds > 0).then(|| format!("{seconds} ({})", utc(i64::from(seconds))));
+    let time = |seconds: u32| (seconds > 0).then(|| format!("{seconds} ({})", utc(seconds)));
     field("modification time", time(one.mtime()), time(other.mtime()));
     let text = |bytes: Option<&[u8]>| {
         bytes.map(|bytes| excerpt::head(&String::from_utf8_lossy(bytes), excerpt::STATEMENT))

@@ -7,7 +7,7 @@ use super::align::are_reordered;
 mod recognise;
 
 use self::recognise::recognise;
-pub(super) use self::recognise::utc;
+use crate::moment::utc;
 
 /// Longer texts are not looked into.
 const LONGEST: usize = 64 << 10;

@@ -11,6 +11,7 @@ use crate::audit::report::{Judged, Report};
 use crate::cli::trouble::{Exit, Trouble};
 use crate::cli::{render, summary};
 use crate::derivation::NodeId;
+use crate::moment::utc;
 use crate::plan::Plan;
 use crate::store::disk;
 
@@ -56,7 +57,7 @@ pub(super) fn write(
     let report = Report {
         universe,
         jtwbuild: env!("CARGO_PKG_VERSION"),
-        made: &render::moment(now),
+        made: &utc(now),
         took: &render::seconds(seconds),
         vary: settings.vary,
         times: settings.times,
