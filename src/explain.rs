@@ -126,26 +126,32 @@ fn is_zero(count: &usize) -> bool {
 
 /// Looks into two files of the same name; nothing if their bytes are equal.
 pub fn explain(name: &str, before: &[u8], after: &[u8]) -> Option<Explanation> {
-    let common = before.iter().zip(after).take_while(|(one, other)| one == other).count();
+    let common = common(before, after);
     if common == before.len() && common == after.len() {
         return None;
     }
-    let around = |bytes: &[u8]| {
-        let end = bytes.len().min(common + FROM);
-        bytes[common.saturating_sub(BEFORE)..end].escape_ascii().to_string()
-    };
     let Reading { format, mut findings } = read(name, before, after, &mut Room::default());
     repeated::fold(&mut findings);
     let more = findings.len().saturating_sub(MOST);
     findings.truncate(MOST);
     Some(Explanation {
         offset: common as u64,
-        before: around(before),
-        after: around(after),
+        before: around(before, common),
+        after: around(after, common),
         format,
         findings,
         more,
     })
+}
+
+/// How many items two sequences have in common at their beginning.
+fn common<T: PartialEq>(before: &[T], after: &[T]) -> usize {
+    before.iter().zip(after).take_while(|(one, other)| one == other).count()
+}
+
+/// What is around a byte; bytes that are no plain ASCII are escaped.
+fn around(bytes: &[u8], at: usize) -> String {
+    bytes[at.saturating_sub(BEFORE)..bytes.len().min(at + FROM)].escape_ascii().to_string()
 }
 
 /// Asks the readers, for a file or for a part of one.

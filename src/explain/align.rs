@@ -9,6 +9,8 @@ use std::ops::Range;
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
+use super::common;
+
 /// A sequence costs the square of the items that the quick ways leave; together at most so much, which
 /// takes less than a tenth of a second.
 const EFFORT: usize = 64 << 20;
@@ -79,7 +81,7 @@ impl<T: Copy + Hash + Ord> Alignment<'_, T> {
     fn without_equal_ends(&self, within: Hunk) -> Hunk {
         let Hunk { mut before, mut after } = within;
         let (one, other) = (&self.before[before.clone()], &self.after[after.clone()]);
-        let common = one.iter().zip(other).take_while(|(one, other)| one == other).count();
+        let common = common(one, other);
         before.start += common;
         after.start += common;
         let (one, other) = (&one[common..], &other[common..]);

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use flate2::read::MultiGzDecoder;
 
-use super::{Finding, Format, Reading, Room, excerpt, read as read_inside};
+use super::{Finding, Format, Reading, Room, around, common, excerpt, read as read_inside};
 use crate::moment::utc;
 
 const BUFFER: usize = 64 << 10;
@@ -37,16 +37,12 @@ pub(super) fn read(name: &str, before: &[u8], after: &[u8], room: &mut Room) -> 
 pub(super) fn inside(name: &str, part: &str, before: &[u8], after: &[u8], room: &mut Room) -> Vec<Finding> {
     let Reading { mut findings, .. } = read_inside(name, before, after, room);
     if findings.is_empty() {
-        let common = before.iter().zip(after).take_while(|(one, other)| one == other).count();
-        let shown = |bytes: &[u8]| {
-            let end = bytes.len().min(common + super::FROM);
-            bytes[common.saturating_sub(super::BEFORE)..end].escape_ascii().to_string()
-        };
+        let common = common(before, after);
         findings.push(Finding {
             place: vec![format!("byte {common}")],
             note: None,
-            before: Some(shown(before)),
-            after: Some(shown(after)),
+            before: Some(around(before, common)),
+            after: Some(around(after, common)),
         });
     }
     for finding in &mut findings {

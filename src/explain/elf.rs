@@ -10,13 +10,16 @@ use object::{Object, ObjectSection};
 use self::strings::Written;
 use self::symbols::Symbols;
 use super::align::numbered;
-use super::{Finding, Format, MOST, Reading};
+use super::{Finding, Format, MOST, Reading, common, excerpt};
 
 /// So many bytes of a section are shown from the first difference on.
 const SHOWN: usize = 24;
 
 /// Files with more sections are told by their bytes.
 const MOST_SECTIONS: usize = 100_000;
+
+/// Sections with the strings of debug information.
+const DEBUG_STRINGS: [&str; 2] = [".debug_str", ".debug_line_str"];
 
 /// The digest that linkers write into what they link, which follows from the rest.
 const BUILD_ID: &str = ".note.gnu.build-id";
@@ -43,61 +46,36 @@ pub(super) fn read(_: &str, before: &[u8], after: &[u8]) -> Option<Reading> {
     let ones = numbered(before.sections.iter().map(|section| section.name.as_str()));
     let others = numbered(after.sections.iter().map(|section| section.name.as_str()));
     let mut left: HashMap<_, _> = others.iter().zip(&after.sections).collect();
-    let mut pointers = Pointers::default();
+    let is_same = |one: &Section, other: &Section| one.size == other.size && one.data == other.data;
+    let strings_differ = ones.iter().zip(&before.sections).any(|(key, section)| {
+        DEBUG_STRINGS.contains(&key.0) && left.get(key).is_some_and(|other| !is_same(section, other))
+    });
+    // If such a string differs in length, all that refer to them do: they are named, and not looked into.
+    let mut following = Vec::new();
     for (key, section) in ones.iter().zip(&before.sections) {
         match left.remove(key) {
             None => findings.push(gone(section, true)),
-            Some(other) if other.size == section.size && other.data == section.data => {}
+            Some(other) if is_same(section, other) => {}
+            Some(_) if strings_differ && refers_to_strings(&section.name) => following.push(key.0),
             // The others are only counted.
             Some(_) if findings.len() >= MOST => findings.push(Finding::default()),
-            Some(other) => {
-                let told = differing(section, other, &before.symbols, names_differ);
-                if let Some(told) = pointers.take(&section.name, told) {
-                    findings.extend(told);
-                }
-            }
+            Some(other) => findings.extend(differing(section, other, &before.symbols, names_differ)),
         }
     }
-    let last = findings.iter().position(|finding| finding.place == [format!("section {BUILD_ID}")]);
-    let last = last.map(|at| findings.remove(at));
-    findings.extend(pointers.told());
-    findings.extend(last);
+    if !following.is_empty() {
+        let place = vec![format!("section {}", excerpt::head(&following.join(", "), excerpt::STATEMENT))];
+        let note = Some("differ, too; they refer to strings of debug information".to_owned());
+        findings.push(Finding { place, note, ..Finding::default() });
+    }
+    findings.sort_by_key(|finding| finding.place == [format!("section {BUILD_ID}")]);
     let is_new = others.iter().zip(&after.sections).filter(|(key, _)| left.contains_key(key));
     findings.extend(is_new.map(|(_, section)| gone(section, false)));
     Some(Reading { format: Format::Elf, findings })
 }
 
-/// Sections of debug information that refer to strings of other sections by their offsets. If such a string
-/// differs in length, all of these do: then they are named, and not looked into.
-#[derive(Default)]
-struct Pointers {
-    has_strings: bool,
-    names: Vec<String>,
-    findings: Vec<Finding>,
-}
-
-impl Pointers {
-    /// Gives back what is told of a section that is none of these.
-    fn take(&mut self, name: &str, told: Vec<Finding>) -> Option<Vec<Finding>> {
-        let is_of_strings = [".debug_str", ".debug_line_str"].contains(&name);
-        self.has_strings |= is_of_strings;
-        let is_one = name.starts_with(".debug_") || name.starts_with(".rela.debug_");
-        if is_of_strings || !is_one {
-            return Some(told);
-        }
-        self.names.push(name.to_owned());
-        self.findings.extend(told);
-        None
-    }
-
-    fn told(self) -> Vec<Finding> {
-        if self.names.is_empty() || !self.has_strings {
-            return self.findings;
-        }
-        let place = vec![format!("section {}", self.names.join(", "))];
-        let note = Some("differ, too; they refer to strings of debug information".to_owned());
-        vec![Finding { place, note, ..Finding::default() }]
-    }
+/// Whether a section of debug information refers to strings of another one by their offsets.
+fn refers_to_strings(name: &str) -> bool {
+    (name.starts_with(".debug_") || name.starts_with(".rela.debug_")) && !DEBUG_STRINGS.contains(&name)
 }
 
 /// A file that has been read.
@@ -146,7 +124,7 @@ impl<'a> File<'a> {
 }
 
 fn part(section: &Section) -> String {
-    format!("section {}", super::excerpt::head(&section.name, super::excerpt::STATEMENT))
+    format!("section {}", excerpt::head(&section.name, excerpt::STATEMENT))
 }
 
 fn gone(section: &Section, is_before: bool) -> Finding {
@@ -181,7 +159,7 @@ fn differing(before: &Section, after: &Section, symbols: &Symbols, names_differ:
 /// Sections that differ otherwise: by how much, and what is at the first difference.
 fn bytes(mut place: Vec<String>, before: &Section, after: &Section, symbols: &Symbols) -> Finding {
     let pairs = || before.data.iter().zip(after.data);
-    let common = pairs().take_while(|(one, other)| one == other).count();
+    let common = common(before.data, after.data);
     let note = if before.size == after.size {
         let count = pairs().filter(|(one, other)| one != other).count();
         format!("{count} of {} bytes differ", before.size)

@@ -19,7 +19,7 @@ mod supply;
 mod walk;
 mod words;
 
-use super::{Finding, Format, Reading};
+use super::{Finding, Format, Reading, common};
 use crate::ocaml::{Content, OcamlError, begin};
 use records::Pair;
 use supply::Supply;
@@ -61,7 +61,7 @@ fn bytes(before: &[u8], after: &[u8], place: Vec<String>) -> Option<Finding> {
     if before == after {
         return None;
     }
-    let common = before.iter().zip(after).take_while(|(one, other)| one == other).count();
+    let common = common(before, after);
     let told = |bytes: &[u8]| {
         let from = &bytes[common..];
         let shown = words::hexadecimal(&from[..from.len().min(SHOWN)]);

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use super::supply::Supply;
 use super::walk::Walk;
 use super::words;
-use crate::explain::Finding;
+use crate::explain::align::are_reordered;
+use crate::explain::{Finding, common};
 use crate::ocaml::OcamlError;
 use crate::ocaml::graph::{Graph, STRANGE, Variant};
 use crate::ocaml::marshal::{Heap, Value};
@@ -176,13 +177,9 @@ pub(super) fn compare_lists<T: AsRef<[u8]> + Ord>(
     if before == after {
         return None;
     }
-    let sorted = |items: &[T]| {
-        let mut sorted: Vec<Vec<u8>> = items.iter().map(|item| item.as_ref().to_vec()).collect();
-        sorted.sort();
-        sorted
-    };
-    let is_same = before.len() == after.len() && sorted(before) == sorted(after);
-    let start = before.iter().zip(after).take_while(|(one, other)| one == other).count();
+    let one: Vec<&[u8]> = before.iter().map(AsRef::as_ref).collect();
+    let is_same = are_reordered(one, after.iter().map(AsRef::as_ref).collect());
+    let start = common(before, after);
     let (before, after) = (&before[start..], &after[start..]);
     let end = before.iter().rev().zip(after.iter().rev()).take_while(|(one, other)| one == other).count();
     let told = |items: &[T]| {

@@ -1,5 +1,7 @@
 //! Strings of compiled files as they are shown: whole if they are short, else around where they differ.
 
+use crate::explain::common;
+
 /// So many bytes of a string are shown.
 const SHOWN: usize = 200;
 
@@ -19,7 +21,7 @@ pub(super) fn parts(before: &[u8], after: &[u8], shown: usize) -> (String, Strin
     if before.len() <= shown && after.len() <= shown {
         return (part(before, 0, shown), part(after, 0, shown));
     }
-    let common = before.iter().zip(after).take_while(|(one, other)| one == other).count();
+    let common = common(before, after);
     let start = common.saturating_sub(BEFORE);
     (part(before, start, shown), part(after, start, shown))
 }
