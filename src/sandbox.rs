@@ -315,12 +315,13 @@ impl Sandbox {
         };
         step("followed");
         let limit = if group.is_some() { MemoryLimit::ControlGroup } else { MemoryLimit::AddressSpace };
+        // A success too: builders ask whether a file can be written and go on without it.
+        if followed.fullness.may_have_mattered() {
+            return Ok(Attempt::Full);
+        }
         let Some((stage, index, end)) = followed.ended.failed else {
             return Ok(Attempt::Done(followed, limit));
         };
-        if followed.fullness.explains_failure() {
-            return Ok(Attempt::Full);
-        }
         let memory = request.limits.memory;
         let out_of_memory = group
             .as_ref()
@@ -372,7 +373,7 @@ fn step(name: &str) {
 
 enum Attempt {
     Done(Followed, MemoryLimit),
-    /// It failed, and its scratch space was full.
+    /// Its scratch space was full, so what it did says nothing.
     Full,
 }
 

@@ -46,8 +46,8 @@ pub struct Fullness {
 }
 
 impl Fullness {
-    /// Whether a failure should be taken for one of the scratch space.
-    pub fn explains_failure(self) -> bool {
+    /// Whether what the builder did, be it a failure or a success, may come of a full scratch space.
+    pub fn may_have_mattered(self) -> bool {
         self.least_free < HARDLY_ANY || (self.complained && self.least_free < PLENTY)
     }
 }

@@ -76,6 +76,14 @@ fn full_scratch_space_in_memory_means_a_second_try_on_disk() {
 }
 
 #[test]
+fn builder_that_goes_on_when_its_scratch_space_is_full_has_its_second_try_too() {
+    let Some(world) = World::with(Settings { scratch: 4 << 20, ..Settings::default() }) else { return };
+    let request = world.script("dd if=/dev/zero of=/out/big bs=1M count=8 || true");
+    let report = world.run(&request).unwrap_or_else(|failure| panic!("{failure}\n{}", world.log_text()));
+    assert_eq!(listing(&report.captured["out"]), ["f big 8388608"]);
+}
+
+#[test]
 fn deep_and_wide_outputs_end_well() {
     let Some(world) = World::new() else { return };
     let deep = world.script("cd /out; i=0; while [ $i -lt 300 ]; do mkdir d; cd d; i=$((i+1)); done");
