@@ -214,7 +214,7 @@ impl Remote<'_> {
         // Files, not pipes: nobody waits for the children of a git that was killed.
         command.stdout(create(&scratch.output)?).stderr(create(&errors)?);
         #[cfg(test)]
-        let starting = disk::STARTING.write();
+        let starting = disk::starting();
         let child = command.spawn();
         #[cfg(test)]
         drop(starting);

@@ -446,7 +446,7 @@ mod tests {
     #[test]
     fn filtered_calls_are_refused_and_others_are_not() {
         // The child has all locks of the other tests while it is there.
-        let _starting = crate::store::disk::STARTING.write();
+        let _starting = crate::store::disk::starting();
         let child = fork(|| {
             nix::sys::prctl::set_no_new_privs().unwrap();
             install_filter(&super::super::filter::program()).unwrap();
@@ -475,7 +475,7 @@ mod tests {
     #[test]
     fn program_that_cannot_be_executed_is_an_error_and_no_process() {
         let arguments = [c"x".to_owned()];
-        let _starting = crate::store::disk::STARTING.write();
+        let _starting = crate::store::disk::starting();
         let child = fork(|| {
             let missing = start_program(c"/nonexistent", &arguments, &[], None, false) == Err(Errno::ENOENT);
             let no_program =

@@ -43,6 +43,8 @@ impl Spawner {
     pub fn start() -> Result<Self, (&'static str, Errno)> {
         let (ours, its) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
             .map_err(|errno| ("a socket for the spawner", errno))?;
+        #[cfg(test)]
+        let _starting = crate::store::disk::starting();
         let process =
             namespaces::fork(|| serve(its.as_raw_fd())).map_err(|errno| ("the spawner process", errno))?;
         Ok(Self { socket: Some(ours), process })

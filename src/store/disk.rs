@@ -34,7 +34,7 @@ pub use self::lock::{
     try_lock_named, write_note,
 };
 #[cfg(test)]
-pub use self::lock::{STARTING, start};
+pub use self::lock::{start, starting};
 pub use self::names::{
     Metadata, exchange, exists, link, link_new, list, make_directories, make_directory,
     make_private_directory, metadata, read_link, remove_file, rename_new, rename_over, replace, touch,

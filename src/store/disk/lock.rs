@@ -22,16 +22,47 @@ pub struct RangeLock {
     file: File,
 }
 
-/// Held while a test starts another program. Until that program runs, it has every lock of this
-/// process, and one that was let go of meanwhile is still held.
+/// Programs that tests start, from here to the next item. Until such a program runs, it has every lock
+/// of this process, and one that was let go of meanwhile is still held.
 #[cfg(test)]
-pub static STARTING: std::sync::RwLock<()> = std::sync::RwLock::new(());
+static STARTED: std::sync::RwLock<Option<std::time::Instant>> = std::sync::RwLock::new(None);
+
+/// How long a program that was started may still be about to run: its starter is told before the
+/// kernel has closed what the program is not to have.
+#[cfg(test)]
+const SETTLES: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// Held while a test starts a program.
+#[cfg(test)]
+pub struct Starting(std::sync::RwLockWriteGuard<'static, Option<std::time::Instant>>);
+
+#[cfg(test)]
+impl Drop for Starting {
+    fn drop(&mut self) {
+        *self.0 = Some(std::time::Instant::now());
+    }
+}
+
+/// Says that a program is being started, until the result is dropped.
+#[cfg(test)]
+pub fn starting() -> Starting {
+    Starting(STARTED.write().unwrap_or_else(std::sync::PoisonError::into_inner))
+}
 
 /// Starts a program for a test, without anybody taking its beginning for the holder of a lock.
 #[cfg(test)]
 pub fn start(command: &mut std::process::Command) -> std::io::Result<std::process::Child> {
-    let _starting = STARTING.write();
+    let _starting = starting();
     command.spawn()
+}
+
+/// Whether somebody who asked for a lock at `since` and did not get it should ask again, because a
+/// program may have it that was only just started.
+#[cfg(test)]
+fn may_settle(since: std::time::Instant) -> bool {
+    let started = *STARTED.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    std::thread::sleep(std::time::Duration::from_millis(1));
+    started.is_some_and(|started| started.elapsed() < SETTLES) && since.elapsed() < 2 * SETTLES
 }
 
 /// Which locks may be held beside each other.
@@ -55,13 +86,11 @@ fn seize(file: &File, path: &Path, offset: i64, sharing: Sharing) -> Result<bool
         Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
         Err(error) => errno("lock", path, Err(error)),
     };
-    let is_seized = once()?;
     #[cfg(test)]
-    if !is_seized {
-        drop(STARTING.read());
-        return once();
-    }
-    Ok(is_seized)
+    let since = std::time::Instant::now();
+    #[cfg(test)]
+    while !once()? && may_settle(since) {}
+    once()
 }
 
 /// Locks one byte at `offset`, waiting for whoever holds it.
