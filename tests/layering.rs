@@ -195,6 +195,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cli",
         &[
             "moment",
+            "explain",
             "toml_reader",
             "diagnostic",
             "name",
