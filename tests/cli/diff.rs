@@ -213,3 +213,36 @@ fn long_lists_are_cut_unless_all_is_asked_for() {
     let all = differs(universe.run("diff before after --files")).stdout;
     assert!(all.contains("file-29") && !all.contains("more"), "{all}");
 }
+
+/// Two directories with files of several formats, and with what strangers might call and write.
+fn formats() -> TestUniverse {
+    let universe = interfaces();
+    // Other bytes and the same types: a digest of an import.
+    let bytes = fs::read(universe.path("before/shapes.cmi")).unwrap();
+    let mut other = bytes.clone();
+    other[bytes.len() - 41] ^= 1;
+    universe.write("before/same.cmi", "");
+    universe.write("after/same.cmi", "");
+    fs::write(universe.path("before/same.cmi"), &bytes).unwrap();
+    fs::write(universe.path("after/same.cmi"), &other).unwrap();
+    for (side, word, number) in [("before", "alpha", 1), ("after", "beta", 2)] {
+        universe.write(&format!("{side}/page.js"), &format!("function f (x) {{ return x + {number}; }}\n"));
+        universe.write(&format!("{side}/data.json"), &format!("{{\"list\": [1, {{\"x\": {number}}}]}}\n"));
+        universe.write(&format!("{side}/bytes"), &format!("\u{0}{word}"));
+        universe.write(&format!("{side}/only-{word}"), "whole");
+        universe.write(&format!("{side}/evil\n```\u{1b}[2J"), &format!("```\n</details>\u{1b}[2J{word}\n"));
+    }
+    universe
+}
+
+#[test]
+fn names_of_files_move_no_cursor_and_end_no_block() {
+    let universe = formats();
+    for arguments in ["", "--markdown"] {
+        let text = differs(universe.run(&format!("diff before after {arguments}"))).stdout;
+        assert!(text.contains("evil\\n```\\u{1b}[2J"), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+        let fences = text.lines().filter(|line| line.trim_start().starts_with("```")).count();
+        assert_eq!(fences, 2 * text.matches("```diff").count(), "{text}");
+    }
+}

@@ -1,5 +1,6 @@
 //! A report → sections with rows, whatever they are printed as, and the verdict in one line.
 
+use crate::cli::explanation::escaped;
 use crate::cli::render::bytes;
 use crate::inspect::contents::ContentDifference;
 use crate::inspect::interfaces::{InterfaceChange, InterfaceTotals, ItemChange, ModuleDifference};
@@ -67,7 +68,8 @@ pub(super) struct Row {
 
 impl Row {
     fn new(mark: Mark, name: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { mark, name: name.into(), what: what.into(), code: Vec::new() }
+        // Much of it is what strangers called their files, packages and versions.
+        Self { mark, name: escaped(&name.into()), what: escaped(&what.into()), code: Vec::new() }
     }
 }
 
@@ -304,8 +306,8 @@ fn changed(module: &str, item: &ItemChange) -> Row {
     let with =
         if item.with > 0 { format!("(with {})", counted(item.with, "item", "items")) } else { String::new() };
     let mut row = Row::new(mark, format!("{module}.{}", item.path), with);
-    row.code.extend(item.before.iter().map(|text| ('-', text.clone())));
-    row.code.extend(item.after.iter().map(|text| ('+', text.clone())));
+    row.code.extend(item.before.iter().map(|text| ('-', escaped(text))));
+    row.code.extend(item.after.iter().map(|text| ('+', escaped(text))));
     row
 }
 
@@ -400,7 +402,7 @@ pub(super) fn verdict(report: &Report) -> String {
         totals.add(&content.interface_totals);
     }
     told.extend(Some(short_interfaces(&totals)).filter(|text| !text.is_empty()));
-    told.join("; ")
+    escaped(&told.join("; "))
 }
 
 fn package_short(package: &Sides<PackageSide>) -> Row {
