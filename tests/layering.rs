@@ -153,6 +153,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "inspect",
         &[
             "ocaml",
+            "explain",
             "source",
             "outcome",
             "lock",
