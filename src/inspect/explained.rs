@@ -59,8 +59,8 @@ pub struct Explainer {
 
 impl Explainer {
     /// Adds to the files of `content` what differs inside them: of the first [`MOST`], where what goes
-    /// into a site is first. Interfaces that are told by their types are left out, and in all contents
-    /// that follow.
+    /// into a site is first, and interfaces of which it is told that they offer the same are last. Those
+    /// that are told by their types are left out, and in all contents that follow.
     ///
     /// `kind` is that of the node whose output it is, if it is one. `read` gives the bytes of a file of
     /// either tree; its errors are passed on.
@@ -72,16 +72,18 @@ impl Explainer {
         read: &dyn Fn(&File) -> Result<Vec<u8>, StoreError>,
     ) -> Result<(), StoreError> {
         let told: HashSet<&str> = paths(content, |change| matches!(change, InterfaceChange::Changed { .. }));
+        let same: HashSet<&str> = paths(content, |change| matches!(change, InterfaceChange::Same));
         let mut changed = Vec::new();
         for (at, file) in content.files.iter().enumerate() {
             let path = &file.difference.path;
+            let name = path.to_string();
             let Some((one, other)) = both_files(&file.difference, before, after) else { continue };
-            if is_interface(path) && told.contains(path.to_string().as_str()) {
+            if told.contains(name.as_str()) {
                 self.told.insert((one.blob, other.blob));
             } else if !self.told.contains(&(one.blob, other.blob)) {
                 // What no node made may be anything: the names that builds use are as good as others.
-                let rank = !is_published(kind.unwrap_or(Kind::Build), path);
-                changed.push((rank, at, one, other));
+                let is_published = is_published(kind.unwrap_or(Kind::Build), path);
+                changed.push(((same.contains(name.as_str()), !is_published), at, one, other));
             }
         }
         changed.sort_by_key(|(rank, ..)| *rank);
@@ -166,17 +168,19 @@ mod tests {
         files.map(|file| file.difference.path.to_string()).collect()
     }
 
+    const SHAPES: &[u8] = include_bytes!("../../tests/fixtures/cmi/before/shapes.cmi");
+    const MORE_SHAPES: &[u8] = include_bytes!("../../tests/fixtures/cmi/after/shapes.cmi");
+
+    /// Other bytes that offer the same: a digest of an import.
+    fn same_shapes() -> Vec<u8> {
+        let mut bytes = SHAPES.to_vec();
+        bytes[SHAPES.len() - 41] ^= 1;
+        bytes
+    }
+
     #[test]
     fn an_interface_is_told_once_of_a_package_and_its_artifacts() {
-        let interface: [&[u8]; 2] = [
-            include_bytes!("../../tests/fixtures/cmi/before/shapes.cmi"),
-            include_bytes!("../../tests/fixtures/cmi/after/shapes.cmi"),
-        ];
-        // Other bytes that offer the same: a digest of an import.
-        let mut other = interface[0].to_vec();
-        let digest = other.len() - 41;
-        other[digest] ^= 1;
-        let files = [("shapes.cmi", interface), ("same.cmi", [interface[0], &other])];
+        let files = [("shapes.cmi", [SHAPES, MORE_SHAPES]), ("same.cmi", [SHAPES, &same_shapes()])];
         let mut explainer = Explainer::default();
         assert_eq!(explained(&scene(&files, Kind::Build, &mut explainer)), ["same.cmi"]);
         assert!(explained(&scene(&files, Kind::Jtw, &mut explainer)).is_empty());
@@ -190,13 +194,14 @@ mod tests {
         let sides: [&[u8]; 2] = [b"one", b"two"];
         let names: Vec<String> = (0..MOST).map(|number| format!("a{number:02}.cmxs")).collect();
         let mut files: Vec<(&str, [&[u8]; 2])> = names.iter().map(|name| (name.as_str(), sides)).collect();
-        files.push(("lib/META", sides));
+        let same = same_shapes();
+        files.extend([("lib/META", sides), ("a.cmi", [SHAPES, &same])]);
         let content = scene(&files, Kind::Build, &mut Explainer::default());
         let told = explained(&content);
         assert!(told.len() == MOST && told.contains(&"lib/META".to_owned()), "{told:?}");
-        assert!(!told.contains(&names[MOST - 1]), "{told:?}");
-        assert_eq!(content.unexplained, 1);
+        assert!(!told.contains(&names[MOST - 1]) && !told.contains(&"a.cmi".to_owned()), "{told:?}");
+        assert_eq!(content.unexplained, 2);
         let published = content.files.iter().filter(|file| file.published == Some(true)).count();
-        assert_eq!((published, content.files.len()), (1, MOST + 1));
+        assert_eq!((published, content.files.len()), (2, MOST + 2));
     }
 }
