@@ -8,6 +8,7 @@ mod challenge;
 mod diff;
 mod doctor;
 mod enter;
+mod explanation;
 mod gc;
 mod history;
 mod inspect;

@@ -4,6 +4,7 @@
 pub mod contents;
 pub mod depends;
 pub mod document;
+pub mod explained;
 pub mod folder;
 pub mod history;
 pub mod interfaces;

@@ -153,6 +153,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "inspect",
         &[
             "ocaml",
+            "explain",
             "source",
             "outcome",
             "lock",
@@ -195,6 +196,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "cli",
         &[
             "moment",
+            "explain",
             "toml_reader",
             "diagnostic",
             "name",

@@ -33,8 +33,8 @@ pub(super) fn run(global: &Global, verb: &Diff) -> Result<ExitCode, Trouble> {
         text.push('\n');
         text
     } else {
-        let sections =
-            sections::of(&report, sections::Detail { files: verb.files, interfaces: verb.interfaces });
+        let Diff { files, interfaces, explain, .. } = *verb;
+        let sections = sections::of(&report, sections::Detail { files, interfaces, explain });
         if verb.markdown { print::markdown(&report, &sections) } else { print::text(&report, &sections) }
     };
     let printed = render::data(&text);
@@ -52,7 +52,7 @@ fn compare(store: &Arc<Store>, verb: &Diff, before: &Side, after: &Side) -> Resu
             let (old_plan, old_lock) = planned(store, before)?;
             let (new_plan, new_lock) = planned(store, after)?;
             let facts = Facts::load(&store.plans().join("facts"));
-            let (nodes, contents) = plans::compare(&old_plan, &new_plan, store, &facts)?;
+            let (nodes, contents) = plans::compare(&old_plan, &new_plan, store, &facts, verb.explain)?;
             let mut report = report(Sort::Universes);
             report.add_pins(pins::compare(&old_lock, &new_lock));
             report.add_plans(nodes, contents, [plans::toolchain(&old_plan), plans::toolchain(&new_plan)]);
@@ -70,12 +70,12 @@ fn compare(store: &Arc<Store>, verb: &Diff, before: &Side, after: &Side) -> Resu
         }
         (Side::Content(before), Side::Content(after)) => {
             let mut report = report(Sort::Contents);
-            report.add_contents(before, after, store)?;
+            report.add_contents(before, after, store, verb.explain)?;
             Ok(report)
         }
         (Side::Site(before), Side::Site(after)) => {
             let mut report = report(Sort::Sites);
-            report.add_sites(&Site::read(before)?, &Site::read(after)?)?;
+            report.add_sites(&Site::read(before)?, &Site::read(after)?, verb.explain)?;
             Ok(report)
         }
         _ => {

@@ -4,8 +4,23 @@ use serde::Serialize;
 
 use super::interfaces::{self, InterfaceTotals, ModuleDifference};
 use super::trees::{self, Difference, Totals};
+use crate::explain::Explanation;
 use crate::store::StoreError;
 use crate::store::tree::{File, Tree};
+
+/// A path at which two contents differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FileDifference {
+    #[serde(flatten)]
+    pub difference: Difference,
+    /// Whether it goes into a site, rather than only into other builds. Known of outputs of nodes whose
+    /// files are looked into.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published: Option<bool>,
+    /// What the bytes tell, of files that are looked into.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<Explanation>,
+}
 
 /// Two contents that differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -14,9 +29,23 @@ pub struct ContentDifference {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub of: String,
     pub totals: Totals,
-    pub files: Vec<Difference>,
+    pub files: Vec<FileDifference>,
+    /// How many more files with other bytes there are than are looked into.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unexplained: usize,
     pub interface_totals: InterfaceTotals,
     pub interfaces: Vec<ModuleDifference>,
+}
+
+impl From<Difference> for FileDifference {
+    fn from(difference: Difference) -> Self {
+        Self { difference, published: None, explanation: None }
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Compares two contents; nothing if they are equal. Interfaces are compared unless they are not
@@ -38,7 +67,8 @@ pub fn compare(
         of: of.to_owned(),
         totals: Totals::of(&files),
         interface_totals: InterfaceTotals::of(&interfaces),
-        files,
+        files: files.into_iter().map(FileDifference::from).collect(),
+        unexplained: 0,
         interfaces,
     }))
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::contents::{self, ContentDifference};
 use super::document;
+use super::explained::Explainer;
 use super::history::stem;
 use super::trees;
 use super::why::Why;
@@ -56,12 +57,13 @@ impl NodeDifferences {
 }
 
 /// Compares two plans. Gives what differs between the nodes, and between outputs of nodes that are in
-/// both.
+/// both; if `explains`, also inside the files of those.
 pub fn compare(
     before: &Plan,
     after: &Plan,
     store: &Store,
     facts: &Facts,
+    explains: bool,
 ) -> Result<(NodeDifferences, Vec<ContentDifference>), StoreError> {
     let pairs = pairs(before, after);
     let is_left = |plan: &Plan, taken: &HashSet<NodeId>| -> Vec<String> {
@@ -73,6 +75,7 @@ pub fn compare(
         ..NodeDifferences::default()
     };
     let mut contents = Vec::new();
+    let mut explainer = explains.then(Explainer::default);
     for (old, new) in pairs {
         let (old_key, new_key) = (before.key(old), after.key(new));
         if old_key == new_key {
@@ -102,7 +105,11 @@ pub fn compare(
                 let (one, other) = (store.tree(&one)?, store.tree(&other)?);
                 let with_interfaces = matches!(new.kind, Kind::Build | Kind::JtwTools | Kind::Node);
                 let read = |file: &_| store.read(file);
-                contents.extend(contents::compare(&new.id(), &one, &other, &read, with_interfaces)?);
+                let mut content = contents::compare(&new.id(), &one, &other, &read, with_interfaces)?;
+                if let (Some(content), Some(explainer)) = (&mut content, &mut explainer) {
+                    explainer.explain(content, Some(new.kind), (&one, &other), &read)?;
+                }
+                contents.extend(content);
             }
             _ => nodes.unknown.push(new.id()),
         }

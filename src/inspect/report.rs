@@ -8,11 +8,13 @@ use serde::Serialize;
 
 use super::contents::{self, ContentDifference};
 use super::document::without_version;
+use super::explained::Explainer;
 use super::folder::Folder;
 use super::pins::{BaseDifference, PackageSide, Pair, PinDifferences, Sides};
 use super::plans::{self, NodeDifferences};
 use super::sites::{Site, Worker};
 use super::trees::Entry;
+use crate::derivation::Kind;
 use crate::store::layer::LayerRecord;
 use crate::store::tree::{File, Tree};
 use crate::store::{Store, StoreError};
@@ -61,16 +63,22 @@ impl Content {
     pub fn tree(&self) -> &Tree {
         self.folder.as_ref().map_or(&*self.stored, |folder| &folder.tree)
     }
+
+    /// The kind of node whose output it is, if it is known to be one.
+    fn kind(&self) -> Option<Kind> {
+        let kind = self.record.as_ref()?.kind.clone();
+        serde_json::from_value(kind.into()).ok()
+    }
 }
 
 /// The worker of two outputs of one node, if it differs.
 fn worker(content: &ContentDifference) -> Option<Sides<Worker>> {
-    let file = content.files.iter().find(|file| file.path.to_string() == "worker.js")?;
+    let file = content.files.iter().find(|file| file.difference.path.to_string() == "worker.js")?;
     let of = |entry: Option<&Entry>| match entry? {
         Entry::File { size, blob, .. } => Some(Worker { content_hash: blob.clone(), bytes: *size }),
         _ => None,
     };
-    let (before, after) = (of(file.change.before()), of(file.change.after()));
+    let (before, after) = (of(file.difference.change.before()), of(file.difference.change.after()));
     Some(Sides { name: "worker.js".to_owned(), before, after })
 }
 
@@ -130,30 +138,43 @@ impl Report {
         }
     }
 
-    /// Adds what differs between two sites.
-    pub fn add_sites(&mut self, before: &Site, after: &Site) -> Result<(), StoreError> {
+    /// Adds what differs between two sites; if `explains`, also inside their files.
+    pub fn add_sites(&mut self, before: &Site, after: &Site, explains: bool) -> Result<(), StoreError> {
         self.toolchain = Pair::between(&before.toolchain, &after.toolchain);
         self.workers = Sides::between(&before.workers, &after.workers);
         self.packages = Sides::between(&before.packages, &after.packages);
-        self.add_folders(&before.folder, &after.folder)
-    }
-
-    /// Adds what differs between two trees of the host.
-    fn add_folders(&mut self, before: &Folder, after: &Folder) -> Result<(), StoreError> {
+        let (before, after) = (&before.folder, &after.folder);
         let read = |file: &File| match before.bytes(file)? {
             Some(bytes) => Ok(bytes),
             None => after.bytes(file)?.ok_or(StoreError::MissingBlob(file.blob)),
         };
-        self.contents.extend(contents::compare("", &before.tree, &after.tree, &read, true)?);
+        self.add_trees((&before.tree, &after.tree), &read, Some(Kind::Assembly), explains)
+    }
+
+    /// Adds what differs between two trees, outputs of such a node if of any.
+    fn add_trees(
+        &mut self,
+        (before, after): (&Tree, &Tree),
+        read: &dyn Fn(&File) -> Result<Vec<u8>, StoreError>,
+        kind: Option<Kind>,
+        explains: bool,
+    ) -> Result<(), StoreError> {
+        let mut content = contents::compare("", before, after, read, true)?;
+        if let Some(content) = content.as_mut().filter(|_| explains) {
+            Explainer::default().explain(content, kind, (before, after), read)?;
+        }
+        self.contents.extend(content);
         Ok(())
     }
 
-    /// Adds what differs between two contents, and between the layers that tell how they came to be.
+    /// Adds what differs between two contents, and between the layers that tell how they came to be; if
+    /// `explains`, also inside files.
     pub fn add_contents(
         &mut self,
         before: &Content,
         after: &Content,
         store: &Store,
+        explains: bool,
     ) -> Result<(), StoreError> {
         let read = |file: &File| {
             for content in [before, after] {
@@ -165,8 +186,8 @@ impl Report {
             }
             store.read(file)
         };
-        let (one, other) = (before.tree(), after.tree());
-        self.contents.extend(contents::compare("", one, other, &read, true)?);
+        let kind = before.kind().filter(|kind| after.kind() == Some(*kind));
+        self.add_trees((before.tree(), after.tree()), &read, kind, explains)?;
         if let (Some(old), Some(new)) = (&before.record, &after.record) {
             self.nodes = plans::compare_layers(old, new, store)?;
         }

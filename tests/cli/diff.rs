@@ -108,6 +108,8 @@ fn universes_are_compared_by_their_nodes_and_by_what_came_out() {
         differs(universe.run("diff universe.toml other.toml --markdown"))
     );
     assert_snapshot!("diff_universes_as_json", differs(universe.run("diff universe.toml other.toml --json")));
+    let explained = differs(universe.run("diff universe.toml other.toml --explain"));
+    assert_snapshot!("diff_universes_explained", explained);
     universe.run("diff universe.toml universe.toml").success();
 }
 
@@ -117,6 +119,9 @@ fn layers_trees_and_nodes_are_compared_by_their_names() {
     universe.run("realise universe.toml").success();
     let nodes = differs(universe.run("diff greeting shout --of universe.toml"));
     assert_snapshot!("diff_nodes", nodes);
+    let explained = differs(universe.run("diff greeting shout --of universe.toml --explain --json")).json();
+    let file = &explained["contents"][0]["files"][0];
+    assert_eq!((&file["published"], &file["explanation"]["offset"]), (&true.into(), &0.into()), "{file}");
     // The same by the names of trees, as paths and as hashes, and by those of layers.
     let json = |node: &str| universe.run(&format!("show universe.toml {node} --json")).success().json();
     let (greeting, shout) = (json("greeting"), json("shout"));
@@ -169,6 +174,7 @@ fn sites_are_compared_by_what_they_publish_now() {
     assert_snapshot!("diff_sites", differs(universe.run("diff old new")));
     assert_snapshot!("diff_sites_as_markdown", differs(universe.run("diff old new --markdown")));
     assert_snapshot!("diff_sites_as_json", differs(universe.run("diff old new --json")));
+    assert_snapshot!("diff_sites_explained", differs(universe.run("diff old new --explain")));
     universe.run("diff old old").success();
     universe.write("new/universe.json", "{}");
     assert_eq!(universe.run("diff old new").code, Some(3));
@@ -212,4 +218,105 @@ fn long_lists_are_cut_unless_all_is_asked_for() {
     assert!(few.contains("and 10 more: `--files` shows them"), "{few}");
     let all = differs(universe.run("diff before after --files")).stdout;
     assert!(all.contains("file-29") && !all.contains("more"), "{all}");
+}
+
+/// Two directories with files of several formats, and with what strangers might call and write.
+fn formats() -> TestUniverse {
+    let universe = interfaces();
+    // Other bytes and the same types: a digest of an import.
+    let bytes = fs::read(universe.path("before/shapes.cmi")).unwrap();
+    let mut other = bytes.clone();
+    other[bytes.len() - 41] ^= 1;
+    universe.write("before/same.cmi", "");
+    universe.write("after/same.cmi", "");
+    fs::write(universe.path("before/same.cmi"), &bytes).unwrap();
+    fs::write(universe.path("after/same.cmi"), &other).unwrap();
+    for (side, word, number) in [("before", "alpha", 1), ("after", "beta", 2)] {
+        universe.write(&format!("{side}/page.js"), &format!("function f (x) {{ return x + {number}; }}\n"));
+        universe.write(&format!("{side}/data.json"), &format!("{{\"list\": [1, {{\"x\": {number}}}]}}\n"));
+        universe.write(&format!("{side}/bytes"), &format!("\u{0}{word}"));
+        universe.write(&format!("{side}/only-{word}"), "whole");
+        universe.write(&format!("{side}/evil\n```\u{1b}[2J"), &format!("```\n</details>\u{1b}[2J{word}\n"));
+    }
+    universe
+}
+
+#[test]
+fn what_differs_inside_files_is_told_when_it_is_asked_for() {
+    let universe = formats();
+    assert_snapshot!("diff_explained", differs(universe.run("diff before after --explain")));
+    let markdown = differs(universe.run("diff before after --explain --markdown"));
+    assert_snapshot!("diff_explained_as_markdown", markdown);
+    let json = differs(universe.run("diff before after --explain --json")).json();
+    let content = &json["contents"][0];
+    let files = content["files"].as_array().unwrap();
+    let explained = files.iter().filter(|file| !file["explanation"].is_null());
+    let formats: Vec<_> = explained.map(|file| (&file["path"], &file["explanation"]["format"])).collect();
+    let expected = [
+        ("bytes", "bytes"),
+        ("data.json", "json"),
+        ("evil\n```\u{1b}[2J", "text"),
+        ("page.js", "javascript"),
+        ("same.cmi", "ocaml"),
+        ("shapes.mli", "text"),
+    ];
+    assert_eq!(formats.len(), expected.len(), "{formats:?}");
+    for ((path, format), expected) in formats.iter().zip(expected) {
+        assert_eq!((path.as_str(), format.as_str()), (Some(expected.0), Some(expected.1)));
+    }
+    let page = &files.iter().find(|file| file["path"] == "page.js").unwrap()["explanation"];
+    assert_eq!(page["offset"], 28);
+    assert_eq!(page["findings"].as_array().map(Vec::len), Some(1), "{page}");
+    // Nobody knows what directories are made of, and nothing is left out.
+    assert!(content.get("unexplained").is_none() && files[0].get("published").is_none(), "{content}");
+    let plain = differs(universe.run("diff before after --json")).stdout;
+    assert!(!plain.contains("explanation"), "{plain}");
+}
+
+#[test]
+fn names_of_files_move_no_cursor_and_end_no_block() {
+    let universe = formats();
+    for arguments in ["", "--markdown", "--explain", "--explain --markdown"] {
+        let text = differs(universe.run(&format!("diff before after {arguments}"))).stdout;
+        assert!(text.contains("evil\\n```\\u{1b}[2J"), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+        let fences = text.lines().filter(|line| line.trim_start().starts_with("```")).count();
+        assert_eq!(fences, 2 * text.matches("```diff").count(), "{text}");
+    }
+}
+
+#[test]
+fn that_more_can_be_told_is_said_once_and_only_if_there_is_more() {
+    let universe = interfaces();
+    let hint = "    `--explain` says what differs inside\n";
+    let text = |arguments: &str| differs(universe.run(&format!("diff {arguments}"))).stdout;
+    assert_eq!(text("before after").matches(hint).count(), 1);
+    for arguments in ["before after --explain", "before after --markdown"] {
+        assert!(!text(arguments).contains("`--explain`"), "{arguments}");
+    }
+    // What interfaces differ in is told without being asked for; and of a file that came, nothing more is.
+    for side in ["before", "after"] {
+        fs::remove_file(universe.path(side).join("shapes.mli")).unwrap();
+    }
+    universe.write("after/new", "new");
+    assert!(!text("before after").contains("`--explain`"));
+    assert_eq!(text("before after --explain"), text("before after"));
+}
+
+#[test]
+fn so_many_files_are_looked_into_and_those_for_sites_first() {
+    let universe = TestUniverse::planned(TWO_NODES);
+    for (side, word) in [("before", "one"), ("after", "two")] {
+        for number in 0..30 {
+            universe.write(&format!("{side}/file-{number:02}"), word);
+        }
+        universe.write(&format!("{side}/lib/META"), word);
+    }
+    let text = differs(universe.run("diff before after --explain --files")).stdout;
+    let (_, inside) = text.split_once("\ninside files\n").unwrap();
+    assert_eq!(inside.matches("from byte 0 on").count(), 20, "{inside}");
+    assert!(inside.contains("lib/META") && inside.contains("file-18") && !inside.contains("file-19"));
+    assert!(inside.ends_with("    11 more changed files are not looked into\n"), "{inside}");
+    let json = differs(universe.run("diff before after --explain --json")).json();
+    assert_eq!(json["contents"][0]["unexplained"], 11);
 }

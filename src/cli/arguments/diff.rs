@@ -36,6 +36,9 @@ pub struct Diff {
     /// Print every change of an interface.
     #[arg(long)]
     pub interfaces: bool,
+    /// Say what differs inside files: lines, statements, values, members, sections, what OCaml compiled.
+    #[arg(long)]
+    pub explain: bool,
     /// Print Markdown, for a pull request.
     #[arg(long, conflicts_with = "json")]
     pub markdown: bool,

@@ -5,16 +5,12 @@ use std::fmt::Write as _;
 use super::Line;
 use crate::audit::compare::Differing;
 use crate::audit::judge::{Judgement, Verdict};
+use crate::cli::explanation::{self, Told, escaped};
 use crate::cli::{render, summary};
 use crate::inspect::trees::Change;
 
 /// Of one node, so many differing files are listed.
 const FILES: usize = 5;
-
-/// Of a file, so many findings, each with so many lines of so many characters.
-const FINDINGS: usize = 3;
-const LINES: usize = 3;
-const WIDEST: usize = 160;
 
 /// One line for a node that is judged: what, why and at what price.
 pub(super) fn told(line: &Line) -> String {
@@ -63,7 +59,7 @@ pub(super) fn text(lines: &[Line]) -> String {
 }
 
 fn file(differing: &Differing) -> String {
-    let path = &differing.difference.path;
+    let path = escaped(&differing.difference.path.to_string());
     let what = match &differing.difference.change {
         Change::Added { .. } => "is only in the later build",
         Change::Removed { .. } => "is only in the earlier build",
@@ -73,44 +69,13 @@ fn file(differing: &Differing) -> String {
     let mut text = format!("  {path}{apart} {what}");
     let Some(told) = &differing.explanation else { return text + "\n" };
     let _ = writeln!(text, " from byte {} on", told.offset);
-    if told.findings.is_empty() {
-        let _ = writeln!(text, "    - {}\n    + {}", told.before, told.after);
-    }
-    for finding in told.findings.iter().take(FINDINGS) {
-        let note = finding.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
-        let place = finding.place.join(", ");
-        let _ = writeln!(text, "    at {}", shown(&format!("{place}{note}")));
-        for (sign, side) in [('-', &finding.before), ('+', &finding.after)] {
-            let Some(side) = side else { continue };
-            for line in side.lines().take(LINES) {
-                let _ = writeln!(text, "      {sign} {}", shown(line));
-            }
-            let more = side.lines().count().saturating_sub(LINES);
-            if more > 0 {
-                let _ = writeln!(text, "      {sign} and {more} more lines");
-            }
-        }
-    }
-    let more = (told.findings.len() + told.more).saturating_sub(FINDINGS);
-    if more > 0 && !told.findings.is_empty() {
-        let _ = writeln!(text, "    and at {more} more places");
-    }
-    text
-}
-
-/// A line of a file that anybody may have written: nothing in it moves the cursor, and it is not long.
-fn shown(line: &str) -> String {
-    let mut text = String::new();
-    for (at, character) in line.chars().enumerate() {
-        if at == WIDEST {
-            text.push('…');
-            break;
-        }
-        if character.is_control() {
-            text.extend(character.escape_default());
-        } else {
-            text.push(character);
-        }
+    // Below a place, sides stand further in.
+    let indent = if told.findings.is_empty() { 4 } else { 6 };
+    for line in explanation::told(told) {
+        let _ = match line {
+            Told::Place(place) => writeln!(text, "    {place}"),
+            Told::Side(sign, side) => writeln!(text, "{:indent$}{sign} {side}", ""),
+        };
     }
     text
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::sections::{Mark, Row, Section};
+use crate::cli::explanation::Told;
 use crate::inspect::report::Report;
 
 /// Names are padded to this width at most, so that one long path does not move all others.
@@ -23,23 +24,27 @@ pub(super) fn text(report: &Report, sections: &[Section]) -> String {
         for row in &section.rows {
             let line = format!("  {} {:width$}  {}", row.mark.sign(), row.name, row.what);
             let _ = writeln!(text, "{}", line.trim_end());
-            for (sign, code) in &row.code {
-                let _ = writeln!(text, "      {sign} {code}");
+            for line in &row.code {
+                let _ = match line {
+                    Told::Place(place) => writeln!(text, "    {place}"),
+                    Told::Side(sign, code) => writeln!(text, "      {sign} {code}"),
+                };
             }
         }
-        if let Some((count, option)) = section.hidden {
-            let _ = writeln!(text, "    and {count} more: `{option}` shows them");
+        for line in section.more.iter().map(String::as_str).chain(section.hint) {
+            let _ = writeln!(text, "    {line}");
         }
     }
     text
 }
 
-/// For a pull request: the verdict, short sections as tables, long ones folded.
+/// For a pull request: the verdict, short sections as tables, long ones folded. Hints are for who runs the
+/// program, not for who reads its result.
 pub(super) fn markdown(report: &Report, sections: &[Section]) -> String {
     let mut text = format!("**{}**\n", escaped(&report.verdict));
     let _ = writeln!(text, "\n{} → {}", code(&report.before), code(&report.after));
     for section in sections {
-        let is_folded = section.rows.len() > UNFOLDED;
+        let is_folded = section.is_folded || section.rows.len() > UNFOLDED;
         let title = escaped(&section.title);
         if is_folded {
             let _ = writeln!(text, "\n<details><summary>{title}</summary>");
@@ -52,8 +57,8 @@ pub(super) fn markdown(report: &Report, sections: &[Section]) -> String {
         } else {
             table(section, &mut text);
         }
-        if let Some((count, option)) = section.hidden {
-            let _ = writeln!(text, "\nand {count} more: `{option}` shows them");
+        if let Some(more) = &section.more {
+            let _ = writeln!(text, "\n{more}");
         }
         if is_folded {
             text.push_str("\n</details>\n");
@@ -71,8 +76,11 @@ fn fenced(section: &Section, text: &mut String) {
             continue;
         }
         let _ = writeln!(text, "{}", format!("@@ {} @@ {}", row.name, row.what).trim_end());
-        for (sign, code) in &row.code {
-            let _ = writeln!(text, "{sign} {code}");
+        for line in &row.code {
+            let _ = match line {
+                Told::Place(place) => writeln!(text, "  {place}"),
+                Told::Side(sign, code) => writeln!(text, "{sign} {code}"),
+            };
         }
     }
     text.push_str("```\n");

@@ -1,7 +1,9 @@
 //! A report → sections with rows, whatever they are printed as, and the verdict in one line.
 
+use crate::cli::explanation::{self, Told, escaped};
 use crate::cli::render::bytes;
-use crate::inspect::contents::ContentDifference;
+use crate::inspect::contents::{ContentDifference, FileDifference};
+use crate::inspect::explained;
 use crate::inspect::interfaces::{InterfaceChange, InterfaceTotals, ItemChange, ModuleDifference};
 use crate::inspect::pins::{PackageSide, Pair, Sides};
 use crate::inspect::report::Report;
@@ -24,6 +26,8 @@ const DIGITS: usize = 12;
 pub(super) struct Detail {
     pub files: bool,
     pub interfaces: bool,
+    /// Whether it is told what is inside files.
+    pub explain: bool,
 }
 
 /// What a row says happened.
@@ -61,13 +65,14 @@ pub(super) struct Row {
     pub mark: Mark,
     pub name: String,
     pub what: String,
-    /// Declarations of OCaml, each with its sign.
-    pub code: Vec<(char, String)>,
+    /// Declarations of OCaml, or what a file holds.
+    pub code: Vec<Told>,
 }
 
 impl Row {
     fn new(mark: Mark, name: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { mark, name: name.into(), what: what.into(), code: Vec::new() }
+        // Much of it is what strangers called their files, packages and versions.
+        Self { mark, name: escaped(&name.into()), what: escaped(&what.into()), code: Vec::new() }
     }
 }
 
@@ -75,18 +80,22 @@ impl Row {
 pub(super) struct Section {
     pub title: String,
     pub rows: Vec<Row>,
-    /// How many rows are left out, and the option that shows them.
-    pub hidden: Option<(usize, &'static str)>,
+    /// How many rows are left out.
+    pub more: Option<String>,
+    /// Which option tells more, for who can ask again.
+    pub hint: Option<&'static str>,
+    /// Whether it is folded even if it is short, where that can be.
+    pub is_folded: bool,
 }
 
 impl Section {
     fn new(title: impl Into<String>, rows: Vec<Row>) -> Self {
-        Self { title: title.into(), rows, hidden: None }
+        Self { title: title.into(), rows, more: None, hint: None, is_folded: false }
     }
 
     fn cut(mut self, shows_all: bool, option: &'static str) -> Self {
         if !shows_all && self.rows.len() > SHOWN {
-            self.hidden = Some((self.rows.len() - SHOWN, option));
+            self.more = Some(format!("and {} more: `{option}` shows them", self.rows.len() - SHOWN));
             self.rows.truncate(SHOWN);
         }
         self
@@ -108,8 +117,13 @@ pub(super) fn of(report: &Report, detail: Detail) -> Vec<Section> {
     sections.push(nodes(report));
     let outcomes = outcomes(report);
     sections.push(Section::new("outputs", outcomes));
-    for content in &report.contents {
-        sections.push(files(content).cut(detail.files, "--files"));
+    let asked_for =
+        if detail.explain { None } else { report.contents.iter().rposition(explained::is_worth_it) };
+    for (index, content) in report.contents.iter().enumerate() {
+        let mut files = files(content).cut(detail.files, "--files");
+        files.hint = (asked_for == Some(index)).then_some("`--explain` says what differs inside");
+        sections.push(files);
+        sections.push(inside(content));
     }
     for content in &report.contents {
         sections.push(interfaces(content).cut(detail.interfaces, "--interfaces"));
@@ -203,7 +217,30 @@ fn outcomes(report: &Report) -> Vec<Row> {
 fn files(content: &ContentDifference) -> Section {
     let of = if content.of.is_empty() { String::new() } else { format!(" of {}", content.of) };
     let title = format!("files{of}: {}", told_totals(&content.totals));
-    Section::new(title, content.files.iter().map(file).collect())
+    Section::new(title, content.files.iter().map(|file| self::file(&file.difference)).collect())
+}
+
+/// What differs inside files: what goes into a site first.
+fn inside(content: &ContentDifference) -> Section {
+    let of = if content.of.is_empty() { String::new() } else { format!(" of {}", content.of) };
+    let mut told: Vec<&FileDifference> =
+        content.files.iter().filter(|file| file.explanation.is_some()).collect();
+    told.sort_by_key(|file| file.published == Some(false));
+    let row = |file: &FileDifference| {
+        let explanation = file.explanation.as_ref()?;
+        let apart = if file.published == Some(false) { " (intermediate)" } else { "" };
+        let what = format!("from byte {} on{apart}", explanation.offset);
+        let mut row = Row::new(Mark::Changed, file.difference.path.to_string(), what);
+        row.code = explanation::told(explanation);
+        Some(row)
+    };
+    let mut section = Section::new(format!("inside files{of}"), told.into_iter().filter_map(row).collect());
+    if content.unexplained > 0 {
+        let more = counted(content.unexplained, "more changed file is", "more changed files are");
+        section.more = Some(format!("{more} not looked into"));
+    }
+    section.is_folded = true;
+    section
 }
 
 fn told_totals(totals: &Totals) -> String {
@@ -304,8 +341,8 @@ fn changed(module: &str, item: &ItemChange) -> Row {
     let with =
         if item.with > 0 { format!("(with {})", counted(item.with, "item", "items")) } else { String::new() };
     let mut row = Row::new(mark, format!("{module}.{}", item.path), with);
-    row.code.extend(item.before.iter().map(|text| ('-', text.clone())));
-    row.code.extend(item.after.iter().map(|text| ('+', text.clone())));
+    row.code.extend(item.before.iter().map(|text| Told::Side('-', escaped(text))));
+    row.code.extend(item.after.iter().map(|text| Told::Side('+', escaped(text))));
     row
 }
 
@@ -400,7 +437,7 @@ pub(super) fn verdict(report: &Report) -> String {
         totals.add(&content.interface_totals);
     }
     told.extend(Some(short_interfaces(&totals)).filter(|text| !text.is_empty()));
-    told.join("; ")
+    escaped(&told.join("; "))
 }
 
 fn package_short(package: &Sides<PackageSide>) -> Row {
