@@ -12,6 +12,7 @@ mod gc;
 mod history;
 mod inspect;
 mod load;
+mod passphrase;
 mod plan;
 mod progress;
 mod proof;
