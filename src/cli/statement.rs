@@ -41,7 +41,7 @@ pub(super) fn key(global: &Global, verb: &Key) -> Result<ExitCode, Trouble> {
             disk::replace(public_file, text.as_bytes())?;
             if !global.quiet {
                 let with =
-                    if is_protected { "it takes its passphrase to use it" } else { "it has no passphrase" };
+                    if is_protected { "its passphrase is needed to use it" } else { "it has no passphrase" };
                 let what = format!("keep it to yourself, {with}");
                 render::note(&format!("wrote {}: {what}", file.display()));
                 render::note(&format!("wrote {}: give it to those who trust you", public_file.display()));
