@@ -31,19 +31,24 @@ pub(super) fn unlock(
 
 /// The passphrase for a key that is to be made.
 pub(super) fn choose(key: &Path, passphrase_file: Option<&Path>) -> Result<Passphrase, Trouble> {
-    let unfit = |message: &str| Trouble::new(Exit::Input, "jtwbuild::key::passphrase", message, None);
+    let unfit = |message: &str, help: &str| {
+        Trouble::new(Exit::Input, "jtwbuild::key::passphrase", message, Some(help))
+    };
     let passphrase = if let Some(file) = passphrase_file {
         Passphrase::read(file)?
     } else {
         let asked = |question: &str| ask(question).map_err(|why| no_answer(key, why));
         let passphrase = asked(&format!("passphrase for {}: ", key.display()))?;
         if !passphrase.is_same(&asked("the same again: ")?) {
-            return Err(unfit("these are two different passphrases"));
+            return Err(unfit("these are two different passphrases", "no key was made: try again"));
         }
         passphrase
     };
     if passphrase.is_empty() {
-        return Err(unfit("an empty passphrase protects nothing"));
+        return Err(unfit(
+            "an empty passphrase protects nothing",
+            "a key without one is made without `--protect`",
+        ));
     }
     Ok(passphrase)
 }
@@ -62,13 +67,15 @@ fn no_answer(key: &Path, why: NoAnswer) -> Trouble {
         }
         NoAnswer::NotOne(why) => {
             let message = format!("this cannot be the passphrase of `{shown}`: {why}");
-            Trouble::new(Exit::Input, "jtwbuild::key::passphrase", message, None)
+            Trouble::new(Exit::Input, "jtwbuild::key::passphrase", message, Some(ONE_LINE))
         }
     }
 }
 
 const HOW_TO_GIVE_IT: &str =
     "run it on a terminal, or name a file that holds the passphrase with `--passphrase-file`";
+
+const ONE_LINE: &str = "a passphrase is one line of at most 1,022 bytes; a file holds nothing else";
 
 impl From<KeyError> for Trouble {
     fn from(error: KeyError) -> Self {
@@ -85,12 +92,12 @@ impl From<KeyError> for Trouble {
                 Some("`chmod 600` it; if somebody else may have read it, make another key"),
             ),
             KeyError::Protected { .. } => (Exit::Input, "jtwbuild::key::protected", Some(HOW_TO_GIVE_IT)),
-            KeyError::WrongPassphrase { .. } => (Exit::Input, "jtwbuild::key::wrong-passphrase", None),
-            KeyError::NoPassphrase { .. } => (
+            KeyError::WrongPassphrase { .. } => (
                 Exit::Input,
-                "jtwbuild::key::passphrase",
-                Some("the file's only line is the passphrase, of at most 1,022 bytes"),
+                "jtwbuild::key::wrong-passphrase",
+                Some("try again; whoever has lost it needs another key: `jtwbuild key generate`"),
             ),
+            KeyError::NoPassphrase { .. } => (Exit::Input, "jtwbuild::key::passphrase", Some(ONE_LINE)),
             KeyError::Excessive { .. } => (
                 Exit::Input,
                 "jtwbuild::key::excessive",
