@@ -13,6 +13,7 @@ mod gc;
 mod history;
 mod inspect;
 mod load;
+mod passphrase;
 mod plan;
 mod progress;
 mod proof;

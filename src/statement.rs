@@ -13,6 +13,9 @@
 
 pub mod challenge;
 pub mod key;
+pub mod passphrase;
+mod private;
+pub mod protection;
 pub mod trust;
 pub mod verify;
 

@@ -246,7 +246,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     // In serve: words of the Content-Security-Policy.
     ("unsafe", &["src/sandbox/namespaces.rs", "src/serve/headers.rs"]),
-    ("nix", &["src/sandbox.rs", "src/sandbox/", "src/store/disk.rs", "src/store/disk/"]),
+    // In cli/passphrase: a terminal that does not show what is typed.
+    (
+        "nix",
+        &["src/sandbox.rs", "src/sandbox/", "src/store/disk.rs", "src/store/disk/", "src/cli/passphrase.rs"],
+    ),
     ("libc", &["src/sandbox.rs", "src/sandbox/", "src/store/disk.rs", "src/store/disk/"]),
     // Git needs the network and the user's ssh keys, which no sandbox has: the file says what it may do.
     // An installed OCaml is used as it is, and may be on a machine that has no sandbox.

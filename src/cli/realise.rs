@@ -115,15 +115,17 @@ pub(super) struct Command<'a> {
 }
 
 pub(super) fn run(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> {
-    statement::check_signing(&verb.signing)?;
-    let code = realise_and_tell(global, verb)?;
+    // Before the key is in memory: builders could look for it in what is forked from this process.
+    let sandbox = verb.signing.sign_with.as_ref().map(|_| start_sandbox());
+    let key = statement::check_signing(&verb.signing)?;
+    let code = realise_and_tell(global, verb, sandbox)?;
     if verb.signing.statement.is_none() || code != ExitCode::SUCCESS {
         return Ok(code);
     }
     let store = open_store(global)?;
     let mut loaded = Loaded::read(&verb.universe, Pinning::Complete)?;
     let (plan, _) = loaded.plan(&verb.universe, &store)?;
-    statement::leave(global, &verb.signing, loaded.universe.name.as_str(), || claims(&plan, &store))
+    statement::leave(global, &verb.signing, key, loaded.universe.name.as_str(), || claims(&plan, &store))
 }
 
 /// What the nodes of a plan came to, as far as the store knows.
@@ -135,12 +137,17 @@ fn claims(plan: &Plan, store: &Store) -> Result<Vec<Claim>, Trouble> {
     Ok(plan.ids().zip(outputs).filter_map(claim).collect())
 }
 
-fn realise_and_tell(global: &Global, verb: &Realise) -> Result<ExitCode, Trouble> {
+/// `sandbox` is there if it was started already.
+fn realise_and_tell(
+    global: &Global,
+    verb: &Realise,
+    mut sandbox: Option<AnySandbox>,
+) -> Result<ExitCode, Trouble> {
     let (begun, since) = (Instant::now(), SystemTime::now());
     let store = open_store(global)?;
     let place = memo_place(&store, verb);
     let root = CommandRoot::new(&store, verb, &place);
-    let (mut sandbox, mut answers) = (None, Answers::new());
+    let mut answers = Answers::new();
     // What no root keeps may be gone the next moment: then the whole way is taken.
     if let Some(recalled) = place.recall().filter(|recalled| root.is_there(&recalled.memo.made.universe)) {
         let command = Command { global, verb, store: &store, place: &place, root: &root, begun, since };

@@ -91,10 +91,10 @@ struct Line {
 
 pub(super) fn run(global: &Global, verb: &Verb) -> Result<ExitCode, Trouble> {
     let begun = Instant::now();
-    check_signing(&verb.signing)?;
-    let own = open_store(global)?;
-    // It forks, which is best done before there are other threads.
+    // It forks, which is best done before there are other threads, or a key in memory.
     let sandbox = start_sandbox();
+    let key = check_signing(&verb.signing)?;
+    let own = open_store(global)?;
     let (proof, plan) = read(&verb.proof)?;
     let store = fresh_store(&own, verb.keep.as_deref())?;
     for given in &proof.given {
@@ -133,7 +133,7 @@ pub(super) fn run(global: &Global, verb: &Verb) -> Result<ExitCode, Trouble> {
         let claim = |node: &Node| Claim { key: node.key, tree: node.tree, node: node.id() };
         Ok(proof.nodes.iter().map(claim).collect())
     };
-    let stated = leave(global, &verb.signing, &proof.universe, claims)?;
+    let stated = leave(global, &verb.signing, key, &proof.universe, claims)?;
     Ok(if stated == ExitCode::SUCCESS { printed } else { stated })
 }
 

@@ -53,7 +53,7 @@ pub(super) fn run(
     if changes.is_empty() {
         return nothing_to_do(command, &memo, is_fresh);
     }
-    let sandbox: &AnySandbox = sandbox.insert(start_sandbox());
+    let sandbox: &AnySandbox = sandbox.get_or_insert_with(start_sandbox);
     let Some(mut table) = command.place.table(&memo) else { return Ok(None) };
     let changes = changes.iter().map(|at| &memo.watched.sources[*at]);
     let changes: Vec<(&Source, TreeHash)> = changes.map(|source| (source, source.tree)).collect();

@@ -2,6 +2,7 @@
 
 mod import;
 mod leave;
+mod unlock;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -24,25 +25,31 @@ pub(super) use self::leave::{check as check_signing, leave};
 
 pub(super) fn key(global: &Global, verb: &Key) -> Result<ExitCode, Trouble> {
     match &verb.verb {
-        KeyVerb::Generate { file } => {
+        KeyVerb::Generate { file, protect, passphrase_file } => {
             let mut public_file = file.as_os_str().to_owned();
             public_file.push(".pub");
             let public_file = Path::new(&public_file);
-            if disk::exists(public_file) {
-                return Err(KeyError::Exists { path: public_file.to_owned() }.into());
+            // Before a passphrase is asked for.
+            if let Some(path) = [file, public_file].into_iter().find(|path| disk::exists(path)) {
+                return Err(KeyError::Exists { path: path.to_owned() }.into());
             }
-            let public = SecretKey::generate(file)?.public()?.text();
+            let is_protected = *protect || passphrase_file.is_some();
+            let passphrase = is_protected.then(|| unlock::choose(file, passphrase_file.as_deref()));
+            let key = SecretKey::generate(file, passphrase.transpose()?.as_ref())?;
+            let public = key.public()?.text();
             let text = format!("untrusted comment: jtwbuild public key\n{public}\n");
             disk::replace(public_file, text.as_bytes())?;
             if !global.quiet {
-                let what = "keep it to yourself, it has no passphrase";
+                let with =
+                    if is_protected { "its passphrase is needed to use it" } else { "it has no passphrase" };
+                let what = format!("keep it to yourself, {with}");
                 render::note(&format!("wrote {}: {what}", file.display()));
                 render::note(&format!("wrote {}: give it to those who trust you", public_file.display()));
             }
             Ok(ExitCode::SUCCESS)
         }
-        KeyVerb::Show { file } => {
-            let public = SecretKey::read(file)?.public()?.text();
+        KeyVerb::Show { file, passphrase_file } => {
+            let public = unlock::read(file, passphrase_file.as_deref())?.public()?.text();
             Ok(render::data(&format!("{public}\n")))
         }
     }
@@ -50,12 +57,19 @@ pub(super) fn key(global: &Global, verb: &Key) -> Result<ExitCode, Trouble> {
 
 pub(super) fn run(global: &Global, verb: &Verb) -> Result<ExitCode, Trouble> {
     match &verb.verb {
-        StatementVerb::Sign { draft, sign_with } => sign(global, draft, sign_with),
+        StatementVerb::Sign { draft, sign_with, passphrase_file } => {
+            sign(global, draft, sign_with, passphrase_file.as_deref())
+        }
         StatementVerb::Check(verb) => check(global, verb),
     }
 }
 
-fn sign(global: &Global, draft: &Path, key: &Path) -> Result<ExitCode, Trouble> {
+fn sign(
+    global: &Global,
+    draft: &Path,
+    key: &Path,
+    passphrase_file: Option<&Path>,
+) -> Result<ExitCode, Trouble> {
     let unreadable = |reason: String| {
         let message = format!("the draft `{}` cannot be read: {reason}", draft.display());
         Trouble::new(Exit::Input, "jtwbuild::statement::unreadable", message, None)
@@ -66,7 +80,7 @@ fn sign(global: &Global, draft: &Path, key: &Path) -> Result<ExitCode, Trouble> 
     }
     let bytes = std::fs::read(draft).map_err(|error| unreadable(error.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text".into()))?;
-    let key = SecretKey::read(key)?;
+    let key = unlock::read(key, passphrase_file)?;
     let signed = sign_draft(&text, &key).map_err(|error| match error {
         DraftError::Key(error) => Trouble::from(error),
         DraftError::Malformed(error) => {
@@ -134,34 +148,4 @@ fn check(global: &Global, verb: &Check) -> Result<ExitCode, Trouble> {
         }
     }
     Ok(render::data(&text))
-}
-
-impl From<KeyError> for Trouble {
-    fn from(error: KeyError) -> Self {
-        let (exit, code, help) = match &error {
-            KeyError::Io { .. } => (Exit::Environment, "jtwbuild::key::io", None),
-            KeyError::NotOne { .. } => (
-                Exit::Input,
-                "jtwbuild::key::malformed",
-                Some("`jtwbuild key generate` makes a key; `minisign -G -W` too"),
-            ),
-            KeyError::Exposed { .. } => (
-                Exit::Input,
-                "jtwbuild::key::exposed",
-                Some("`chmod 600` it; if somebody else may have read it, make another key"),
-            ),
-            KeyError::Protected { .. } => (
-                Exit::Input,
-                "jtwbuild::key::protected",
-                Some(
-                    "sign the draft with minisign itself (see the guide on statements), or use a key without passphrase",
-                ),
-            ),
-            KeyError::Exists { .. } => {
-                (Exit::Input, "jtwbuild::key::exists", Some("keys are never overwritten: name another file"))
-            }
-            KeyError::Crypto(_) => (Exit::Environment, "jtwbuild::key::crypto", None),
-        };
-        Self::new(exit, code, error, help)
-    }
 }

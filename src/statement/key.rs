@@ -1,16 +1,22 @@
 //! Keys and signatures, in minisign's formats: a key made here works there, and the other way round.
 //!
 //! A secret key is a file that nobody but its owner may read. Its content is in no value that can be
-//! printed, and leaves this module only into such a file.
+//! printed, and leaves this module only into such a file. Our copies of it are overwritten when they
+//! are dropped; those that the minisign library has on its stack while it makes a key or signs are not.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Cursor, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::OpenOptions;
+use std::io::{self, Cursor, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use ct_codecs::{Base64, Decoder};
-use minisign::{KeyPair, SecretKeyBox, SignatureBox};
+use ct_codecs::{Base64, Decoder, Encoder};
+use minisign::{KeyPair, SignatureBox};
 use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::passphrase::Passphrase;
+use super::private;
+use super::protection::{LENGTH, MASK_ALGORITHM, ProtectedKey, SCRYPT, protect};
 
 /// The comment lines of signatures. The second one is signed: a signature that the same key gave to
 /// something else is none of a statement.
@@ -20,11 +26,11 @@ const TRUSTED: &str = "jtwbuild statement 1";
 /// How long the second and the fourth line of a signature are.
 const LENGTHS: [usize; 2] = [100, 88];
 
-/// What the line of a key with a passphrase begins with: it names the algorithm.
-const PROTECTED: &str = "RWRTY";
+/// The last part of a key, which says whether the rest is whole.
+const CHECKSUM: usize = 32;
 
 /// Key files have two lines.
-const MAX_KEY_FILE: u64 = 4096;
+const MAX_KEY_FILE: u16 = 4096;
 
 /// Trouble with a key. No message has any part of one.
 #[derive(Debug, Error)]
@@ -37,14 +43,29 @@ pub enum KeyError {
     Exposed { path: PathBuf, mode: u32 },
     #[error("the key in `{}` is protected by a passphrase", path.display())]
     Protected { path: PathBuf },
+    /// Which of the two it is cannot be known.
+    #[error("this is not the passphrase of the key in `{}`, or the key is damaged", path.display())]
+    WrongPassphrase { path: PathBuf },
+    #[error("`{}` holds no passphrase: {why}", path.display())]
+    NoPassphrase { path: PathBuf, why: &'static str },
+    #[error("the key in `{}` would take more time or memory than minisign ever asks for", path.display())]
+    Excessive { path: PathBuf },
+    #[error("the passphrase of the key in `{}` takes {mebibytes} MiB of memory, which are not there", path.display())]
+    Memory { path: PathBuf, mebibytes: u64 },
     #[error("`{}` exists already", path.display())]
     Exists { path: PathBuf },
     #[error("no key can be made, or none can sign: {0}")]
     Crypto(String),
 }
 
-/// A key that signs.
-pub struct SecretKey(minisign::SecretKey);
+/// A key that signs: the bytes of its file, without passphrase.
+pub struct SecretKey(Zeroizing<Vec<u8>>);
+
+/// What is in a key's file.
+pub enum KeyFile {
+    Open(SecretKey),
+    Protected(ProtectedKey),
+}
 
 /// A key that signatures are checked with.
 #[derive(Clone, Debug)]
@@ -93,56 +114,88 @@ impl PublicKey {
     }
 }
 
-impl SecretKey {
+impl KeyFile {
     /// Reads a key file that only its owner may use.
     pub fn read(path: &Path) -> Result<Self, KeyError> {
         let trouble = |source| KeyError::Io { operation: "read", path: path.to_owned(), source };
-        let mut file = File::open(path).map_err(trouble)?;
-        let metadata = file.metadata().map_err(trouble)?;
-        if !metadata.is_file() || metadata.len() > MAX_KEY_FILE {
-            return Err(KeyError::NotOne { path: path.to_owned() });
+        let not_one = || KeyError::NotOne { path: path.to_owned() };
+        if !std::fs::metadata(path).map_err(trouble)?.is_file() {
+            return Err(not_one());
         }
-        let mode = metadata.permissions().mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(KeyError::Exposed { path: path.to_owned(), mode });
+        let text = private::read(path, MAX_KEY_FILE)?.ok_or_else(not_one)?;
+        let text = std::str::from_utf8(&text).map_err(|_| not_one())?;
+        let bytes = text.lines().nth(1).and_then(|line| Base64::decode_to_vec(line, None).ok());
+        let bytes = Zeroizing::new(bytes.ok_or_else(not_one)?);
+        if bytes.len() != LENGTH || !bytes.starts_with(b"Ed") || bytes[4..6] != *b"B2" {
+            return Err(not_one());
         }
-        let mut text = String::new();
-        let read = (&mut file).take(MAX_KEY_FILE).read_to_string(&mut text);
-        read.map_err(|error| match error.kind() {
-            io::ErrorKind::InvalidData => KeyError::NotOne { path: path.to_owned() },
-            _ => trouble(error),
-        })?;
-        if text.lines().nth(1).is_some_and(|line| line.starts_with(PROTECTED)) {
-            return Err(KeyError::Protected { path: path.to_owned() });
+        match &bytes[MASK_ALGORITHM] {
+            b"\0\0" => SecretKey::checked(bytes).map(Self::Open).ok_or_else(not_one),
+            algorithm if algorithm == SCRYPT => {
+                Ok(Self::Protected(ProtectedKey { path: path.to_owned(), bytes }))
+            }
+            _ => Err(not_one()),
         }
-        let without_checksum = written_by_minisign(&text);
-        let key = SecretKeyBox::from(text).into_unencrypted_secret_key().ok().or(without_checksum);
-        key.map(Self).ok_or_else(|| KeyError::NotOne { path: path.to_owned() })
+    }
+}
+
+impl SecretKey {
+    /// Reads the file of a key without passphrase, as [`KeyFile::read`] does.
+    pub fn read(path: &Path) -> Result<Self, KeyError> {
+        match KeyFile::read(path)? {
+            KeyFile::Open(key) => Ok(key),
+            KeyFile::Protected(_) => Err(KeyError::Protected { path: path.to_owned() }),
+        }
     }
 
-    /// Makes a key and writes it, for its owner alone, to a file that is not there yet.
-    pub fn generate(path: &Path) -> Result<Self, KeyError> {
+    /// The key of these bytes, of the right length and algorithms, if its checksum is right. Minisign
+    /// itself writes keys without passphrase with zeros in its place; if such a key is damaged, it signs
+    /// nothing that its public half takes, and signing looks at that.
+    pub(super) fn checked(bytes: Zeroizing<Vec<u8>>) -> Option<Self> {
+        let is_open = bytes[MASK_ALGORITHM] == *b"\0\0";
+        if is_open && bytes.ends_with(&[0; CHECKSUM]) {
+            return Some(Self(bytes));
+        }
+        // The library looks at the checksum if it takes the key for one that had a passphrase.
+        let mut had_passphrase = bytes.clone();
+        had_passphrase[MASK_ALGORITHM].copy_from_slice(SCRYPT);
+        let key = minisign::SecretKey::from_bytes(&had_passphrase).ok()?;
+        (!key.is_encrypted()).then_some(Self(bytes))
+    }
+
+    /// Makes a key and writes it, for its owner alone, to a file that is not there yet; with a
+    /// passphrase, under that.
+    pub fn generate(path: &Path, passphrase: Option<&Passphrase>) -> Result<Self, KeyError> {
         let trouble = |source: io::Error| match source.kind() {
             io::ErrorKind::AlreadyExists => KeyError::Exists { path: path.to_owned() },
             _ => KeyError::Io { operation: "write", path: path.to_owned(), source },
         };
         let crypto = |error: minisign::PError| KeyError::Crypto(error.to_string());
         let KeyPair { sk, .. } = KeyPair::generate_unencrypted_keypair().map_err(crypto)?;
-        let text = sk.to_box(Some("jtwbuild secret key")).map_err(crypto)?.into_string();
+        let key = Self(Zeroizing::new(sk.to_bytes()));
+        let protected = passphrase.map(|passphrase| protect(&key.0, passphrase, path)).transpose()?;
+        let line = Base64::encode_to_string(protected.as_ref().unwrap_or(&key.0).as_slice());
+        let line = Zeroizing::new(line.map_err(|error| KeyError::Crypto(error.to_string()))?);
         let options = OpenOptions::new().write(true).create_new(true).mode(0o600).to_owned();
         let mut file = options.open(path).map_err(trouble)?;
-        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+        let parts = ["untrusted comment: jtwbuild secret key\n", &line, "\n"];
+        let mut written = parts.iter().try_for_each(|part| file.write_all(part.as_bytes()));
+        written = written.and_then(|()| file.sync_all());
         if let Err(error) = written {
             // Half a key is none; that it cannot be removed is told by the next attempt.
             let _ = std::fs::remove_file(path);
             return Err(trouble(error));
         }
-        Ok(Self(sk))
+        Ok(key)
+    }
+
+    fn key(&self) -> Result<minisign::SecretKey, KeyError> {
+        minisign::SecretKey::from_bytes(&self.0).map_err(|error| KeyError::Crypto(error.to_string()))
     }
 
     /// The key that its signatures are checked with.
     pub fn public(&self) -> Result<PublicKey, KeyError> {
-        let public = minisign::PublicKey::from_secret_key(&self.0);
+        let public = minisign::PublicKey::from_secret_key(&self.key()?);
         public.map(PublicKey).map_err(|error| KeyError::Crypto(error.to_string()))
     }
 
@@ -150,20 +203,10 @@ impl SecretKey {
     pub(super) fn sign(&self, text: &[u8]) -> Result<String, KeyError> {
         let public = self.public()?;
         // Given the public key, the library checks what it has signed.
-        let signed =
-            minisign::sign(Some(&public.0), &self.0, Cursor::new(text), Some(TRUSTED), Some(UNTRUSTED));
+        let (key, text) = (self.key()?, Cursor::new(text));
+        let signed = minisign::sign(Some(&public.0), &key, text, Some(TRUSTED), Some(UNTRUSTED));
         signed.map(SignatureBox::into_string).map_err(|error| KeyError::Crypto(error.to_string()))
     }
-}
-
-/// A key as minisign itself writes it without passphrase: with zeros in place of the checksum, which the
-/// library would refuse. A key that is damaged signs nothing that its public half takes, and signing
-/// looks at that.
-fn written_by_minisign(text: &str) -> Option<minisign::SecretKey> {
-    let bytes = Base64::decode_to_vec(text.lines().nth(1)?, None).ok()?;
-    let (key, checksum) = bytes.split_last_chunk::<32>()?;
-    let is_one = key.len() == 126 && key.starts_with(b"Ed\0\0B2") && *checksum == [0; 32];
-    if is_one { minisign::SecretKey::from_bytes(&bytes).ok() } else { None }
 }
 
 /// Takes a file apart into its signature and what was signed.

@@ -20,8 +20,8 @@ struct World {
 
 fn world() -> World {
     let directory = tempfile::tempdir().unwrap();
-    let alice = SecretKey::generate(&directory.path().join("alice.key")).unwrap();
-    let mallory = SecretKey::generate(&directory.path().join("mallory.key")).unwrap();
+    let alice = SecretKey::generate(&directory.path().join("alice.key"), None).unwrap();
+    let mallory = SecretKey::generate(&directory.path().join("mallory.key"), None).unwrap();
     let party = Party { name: "alice".into(), key: alice.public().unwrap(), expires: Some(NOW + 1) };
     World { _directory: directory, alice, mallory, trust: Trust { parties: vec![party] } }
 }
@@ -152,10 +152,10 @@ fn keys_are_files_for_their_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("key");
-    let key = SecretKey::generate(&path).unwrap();
+    let key = SecretKey::generate(&path, None).unwrap();
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o600);
-    assert!(matches!(SecretKey::generate(&path), Err(KeyError::Exists { .. })));
+    assert!(matches!(SecretKey::generate(&path, None), Err(KeyError::Exists { .. })));
     assert_eq!(SecretKey::read(&path).unwrap().public().unwrap(), key.public().unwrap());
     for mode in [0o640, 0o604, 0o660, 0o666, 0o610, 0o777] {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();

@@ -8,6 +8,7 @@ mod challenge;
 mod history;
 mod keys;
 mod party;
+mod passphrases;
 mod proofs;
 mod routes;
 

@@ -70,6 +70,10 @@ pub struct Signing {
     /// Sign the statement with the secret key in FILE; that it cannot be signed gives exit code 7.
     #[arg(long, value_name = "FILE", requires = "statement")]
     pub sign_with: Option<PathBuf>,
+    /// Read the passphrase of that key, if it has one, from FILE, which only its owner may read.
+    /// Default: it is asked for on the terminal, before anything is built.
+    #[arg(long, value_name = "FILE", requires = "sign_with")]
+    pub passphrase_file: Option<PathBuf>,
     /// What you call yourself in the statement.
     #[arg(
         long,
@@ -97,6 +101,12 @@ pub enum KeyVerb {
         /// The file of the secret key, which must not exist.
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        /// Protect it by a passphrase, which is asked for on the terminal.
+        #[arg(long)]
+        protect: bool,
+        /// Protect it by the passphrase in FILE, which only its owner may read.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
     },
     /// Print the public key that belongs to a secret one, as trust files have it.
     #[command(after_help = "Example: jtwbuild key show alice.key")]
@@ -104,6 +114,10 @@ pub enum KeyVerb {
         /// The file of the secret key.
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        /// Read its passphrase, if it has one, from FILE, which only its owner may read. Default: it is
+        /// asked for on the terminal.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
     },
 }
 
@@ -126,6 +140,10 @@ pub enum StatementVerb {
         /// The file of the secret key.
         #[arg(long, value_name = "FILE")]
         sign_with: PathBuf,
+        /// Read its passphrase, if it has one, from FILE, which only its owner may read. Default: it is
+        /// asked for on the terminal.
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
     },
     /// Check statements, and say who has made them and about what.
     #[command(after_help = "Example: jtwbuild statement check demo.statement --trust trust.toml")]

@@ -67,7 +67,7 @@ fn proofs() {
 #[test]
 fn statements() {
     let directory = super::super::scene::directory();
-    let key = SecretKey::generate(&directory.path().join("key")).unwrap();
+    let key = SecretKey::generate(&directory.path().join("key"), None).unwrap();
     let party = Party { name: "alice".into(), key: key.public().unwrap(), expires: None };
     let trust = Trust { parties: vec![party] };
     let claim = Claim {
