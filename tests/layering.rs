@@ -244,7 +244,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     // In serve: words of the Content-Security-Policy.
     ("unsafe", &["src/sandbox/namespaces.rs", "src/serve/headers.rs"]),
-    ("nix", &["src/sandbox.rs", "src/sandbox/", "src/store/disk.rs", "src/store/disk/"]),
+    // A whole process group can be ended through it only.
+    (
+        "nix",
+        &[
+            "src/sandbox.rs",
+            "src/sandbox/",
+            "src/store/disk.rs",
+            "src/store/disk/",
+            "src/cli/audit/diffoscope.rs",
+        ],
+    ),
     ("libc", &["src/sandbox.rs", "src/sandbox/", "src/store/disk.rs", "src/store/disk/"]),
     // Git needs the network and the user's ssh keys, which no sandbox has: the file says what it may do.
     // An installed OCaml is used as it is, and may be on a machine that has no sandbox.
