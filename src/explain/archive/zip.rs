@@ -4,9 +4,9 @@
 //! { local header 30, name, extra fields, bytes }…  { entry 46, name, extra fields, comment }…  end 22, comment
 //! ```
 //!
-//! A reader of our own: what is wanted is what the headers say, which crates for zip leave out in part, and
-//! what they are for (writing, ciphers, a dozen methods) is not. Archives that need the 64-bit fields, that
-//! are split, or that have something in front are told by their bytes.
+//! A reader of our own: what is wanted is what the headers say, of which the crate for zip hands out a
+//! part, and what that is made for (unpacking, writing, a dozen methods) is not. Archives that need the
+//! 64-bit fields, that are split, or that have something in front are told by their bytes.
 
 use std::borrow::Cow;
 
