@@ -33,19 +33,19 @@ const MOST: usize = 50;
 ///
 /// Each gives `None` for files that are something else, or that it cannot read; no findings for files that
 /// say the same in its format, although their bytes differ.
-const READERS: &[Reader] = &[ocaml::read, javascript::read, json::read, elf::read, text::read];
+const READERS: &[Reader] = &[ocaml::read, javascript::read, json::read, text::read];
 
 /// File name without directories, and the bytes of both files.
 type Reader = fn(&str, &[u8], &[u8]) -> Option<Reading>;
 
 /// The formats whose parts are files again, which come first.
 const CONTAINERS: &[fn(&str, &[u8], &[u8], &mut Room) -> Option<Reading>] =
-    &[compressed::read, archive::read_ar, archive::read_tar];
+    &[compressed::read, archive::read_ar, archive::read_tar, archive::read_zip];
 
 /// Files that are larger together are told by their bytes only.
 const LARGEST: usize = 128 << 20;
 
-/// What the parts of containers may cost.
+/// What the parts of containers, and sections of objects, may cost.
 struct Room {
     /// So many containers may be inside each other yet.
     depth: usize,
@@ -76,6 +76,7 @@ pub enum Format {
     /// What `ar` writes.
     Archive,
     Tar,
+    Zip,
     Gzip,
     Brotli,
 }
@@ -168,7 +169,9 @@ fn read(name: &str, before: &[u8], after: &[u8], room: &mut Room) -> Reading {
             return told;
         }
     }
-    READERS.iter().find_map(|read| read(name, before, after)).unwrap_or(unread)
+    // Sections may be compressed, but are no files.
+    let told = elf::read(before, after, room);
+    told.or_else(|| READERS.iter().find_map(|read| read(name, before, after))).unwrap_or(unread)
 }
 
 /// What tests compare: `place [note] before → after`.

@@ -411,6 +411,48 @@ fn diffoscope_is_asked_about_what_differs() {
     assert_eq!(universe.leftovers(), Vec::<String>::new());
 }
 
+/// One that hangs is ended with all that it has started, and the audit goes on.
+#[test]
+fn diffoscope_that_hangs_is_ended_with_its_children_and_the_audit_goes_on() {
+    use std::os::unix::fs::PermissionsExt;
+    let _alone = alone();
+    let Some(universe) = TestUniverse::buildable(PAGED) else { return };
+    // It writes down itself and what it starts, as they are called outside.
+    let started = universe.path("started");
+    let stand_in = format!(
+        "#!/bin/sh\n[ \"$1\" = --version ] && exit 0\nsh -c 'sleep 600 & echo $! $$ >> {0}; wait' &\n\
+         echo $$ >> {0}\nwait\n",
+        started.display()
+    );
+    universe.write("bin/diffoscope", &stand_in);
+    fs::set_permissions(universe.path("bin/diffoscope"), fs::Permissions::from_mode(0o755)).unwrap();
+    let arguments = "audit universe.toml good bad above --vary hostname --no-bisect --jobs 1 \
+                     --diffoscope reports --diffoscope-timeout 1 --json";
+    let path = format!("{}:/usr/bin:/bin", universe.path("bin").display());
+    let begun = Instant::now();
+    let ended = universe.command(arguments).env("PATH", path).output().unwrap();
+    let ended = support::Ended::new(arguments, ended);
+    assert!(begun.elapsed() < Duration::from_secs(300), "it was not waited for");
+    assert_eq!(ended.code, Some(6), "{ended}");
+    let notice = "notice: diffoscope says nothing of node/bad: it has not ended after 1 s\n";
+    assert_eq!(ended.stderr.matches(notice).count(), 1, "{ended}");
+    let verdicts: Vec<_> = table(&ended).into_iter().map(|(node, (verdict, _))| (node, verdict)).collect();
+    let expected =
+        [("node/above", "reproducible"), ("node/bad", "not-reproducible"), ("node/good", "reproducible")];
+    assert_eq!(verdicts, expected.map(|(node, verdict)| (node.to_owned(), verdict.to_owned())));
+    assert!(ended.json()["nodes"].as_array().unwrap().iter().all(|node| node["diffoscope"].is_null()));
+    let started = fs::read_to_string(&started).unwrap();
+    let processes: Vec<&str> = started.split_whitespace().collect();
+    assert_eq!(processes.len(), 3, "{started}");
+    for process in processes {
+        // One that nobody has asked for its end is a zombie for a while.
+        let state = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        let is_gone = state.is_empty() || state.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'));
+        assert!(is_gone, "{state}");
+    }
+    assert_eq!(universe.leftovers(), Vec::<String>::new());
+}
+
 /// What only a busy machine shows. Other programs make this machine busy as well: while they do, the
 /// difference cannot be seen, and that is nobody's mistake.
 #[test]

@@ -246,10 +246,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     // In serve: words of the Content-Security-Policy.
     ("unsafe", &["src/sandbox/namespaces.rs", "src/serve/headers.rs"]),
-    // In cli/passphrase: a terminal that does not show what is typed.
+    // In cli: a terminal that does not show what is typed, and a whole process group that is ended.
     (
         "nix",
-        &["src/sandbox.rs", "src/sandbox/", "src/store/disk.rs", "src/store/disk/", "src/cli/passphrase.rs"],
+        &[
+            "src/sandbox.rs",
+            "src/sandbox/",
+            "src/store/disk.rs",
+            "src/store/disk/",
+            "src/cli/passphrase.rs",
+            "src/cli/audit/diffoscope.rs",
+        ],
     ),
     ("libc", &["src/sandbox.rs", "src/sandbox/", "src/store/disk.rs", "src/store/disk/"]),
     // Git needs the network and the user's ssh keys, which no sandbox has: the file says what it may do.

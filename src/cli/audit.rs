@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -83,7 +83,9 @@ fn judge_universe(global: &Global, verb: &Audit, universe: &UniverseArguments) -
     tell_moves(global, &loaded);
     let nodes = chosen(&plan, &verb.nodes)?;
     let stop = stop_on_signals()?;
-    let second = verb.diffoscope.as_deref().map(|directory| Diffoscope::new(&store, &stop, directory));
+    let patience = Duration::from_secs(verb.diffoscope_timeout);
+    let second =
+        verb.diffoscope.as_deref().map(|directory| Diffoscope::new(&store, &stop, directory, patience));
     let second = second.transpose()?;
     let facts = Facts::load(&store.plans().join("facts"));
     let builder = LocalBuilder::new(&store, &pins, &loaded.fetcher, &sandbox);

@@ -2,11 +2,13 @@
 
 mod ar;
 mod tar;
+mod zip;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::align::numbered;
-use super::compressed::inside;
+use super::compressed::{inside, packed_otherwise};
 use super::{Finding, Format, MOST, Reading, Room, excerpt};
 use crate::moment::utc;
 
@@ -19,6 +21,23 @@ struct Member<'a> {
     /// What its header says besides, for people.
     fields: Vec<(&'static str, String)>,
     bytes: &'a [u8],
+    /// How `bytes` are packed, in archives that do that.
+    packing: Option<zip::Packing>,
+}
+
+impl<'a> Member<'a> {
+    fn size(&self) -> String {
+        let size = self.packing.as_ref().map_or(self.bytes.len() as u64, |packing| packing.size);
+        format!("{size} bytes")
+    }
+
+    /// What is in it; nothing if it cannot be unpacked, or is larger than there is room for.
+    fn content(&self, room: &mut Room) -> Option<Cow<'a, [u8]>> {
+        match &self.packing {
+            None => Some(Cow::Borrowed(self.bytes)),
+            Some(packing) => packing.unpack(self.bytes, room),
+        }
+    }
 }
 
 /// Reads archives of `ar`: static libraries.
@@ -33,6 +52,18 @@ pub(super) fn read_ar(_: &str, before: &[u8], after: &[u8], room: &mut Room) -> 
 pub(super) fn read_tar(_: &str, before: &[u8], after: &[u8], room: &mut Room) -> Option<Reading> {
     let (before, after) = (tar::read(before)?, tar::read(after)?);
     Some(Reading { format: Format::Tar, findings: compare(&before, &after, room) })
+}
+
+/// Reads archives of `zip`, and what others call such an archive.
+pub(super) fn read_zip(_: &str, before: &[u8], after: &[u8], room: &mut Room) -> Option<Reading> {
+    let (before, after) = (zip::read(before)?, zip::read(after)?);
+    let mut findings = compare(&before.members, &after.members, room);
+    findings.extend(zip::comments(&before, &after));
+    if findings.is_empty() {
+        let note = Some("the same members, written in another way".to_owned());
+        findings.push(Finding { note, ..Finding::default() });
+    }
+    Some(Reading { format: Format::Zip, findings })
 }
 
 fn compare(before: &[Member], after: &[Member], room: &mut Room) -> Vec<Finding> {
@@ -57,31 +88,45 @@ fn compare(before: &[Member], after: &[Member], room: &mut Room) -> Vec<Finding>
         let part = part(&member.name);
         match at.get(key) {
             None => {
-                let size = Some(size(member));
+                let size = Some(member.size());
                 findings.push(Finding { place: vec![part], note: None, before: size, after: None });
             }
-            Some(other) if other.bytes == member.bytes => {}
+            Some(other) if other.bytes == member.bytes && other.packing == member.packing => {}
             // The others are only counted.
             Some(_) if findings.len() >= MOST => findings.push(Finding::default()),
-            Some(other) => {
-                let name = member.name.rsplit('/').next().unwrap_or_default();
-                findings.extend(inside(name, &part, member.bytes, other.bytes, room));
-            }
+            Some(other) => findings.extend(contents(member, other, part, room)),
         }
     }
     for (key, member) in others.iter().zip(after).filter(|(key, _)| !known.contains(key)) {
         let place = vec![part(key.0)];
-        findings.push(Finding { place, note: None, before: None, after: Some(size(member)) });
+        findings.push(Finding { place, note: None, before: None, after: Some(member.size()) });
     }
     findings
 }
 
-fn part(name: &str) -> String {
-    format!("member {}", excerpt::head(name, excerpt::STATEMENT))
+/// How the contents of a member differ, of which the bytes do.
+fn contents(before: &Member, after: &Member, part: String, room: &mut Room) -> Vec<Finding> {
+    let (Some(one), Some(other)) = (before.content(room), after.content(room)) else {
+        let note = Some("its content cannot be unpacked".to_owned());
+        return vec![Finding {
+            place: vec![part],
+            note,
+            before: Some(before.size()),
+            after: Some(after.size()),
+        }];
+    };
+    if one == other {
+        // Another method is told with the other fields.
+        let is_told =
+            before.packing.map(|packing| packing.method) != after.packing.map(|packing| packing.method);
+        return if is_told { Vec::new() } else { vec![packed_otherwise(vec![part])] };
+    }
+    let name = before.name.rsplit('/').next().unwrap_or_default();
+    inside(name, &part, &one, &other, room)
 }
 
-fn size(member: &Member) -> String {
-    format!("{} bytes", member.bytes.len())
+fn part(name: &str) -> String {
+    format!("member {}", excerpt::head(name, excerpt::STATEMENT))
 }
 
 /// One finding for each field that differs, with the first member: usually it does in all of them.

@@ -24,8 +24,7 @@ pub(super) fn read(name: &str, before: &[u8], after: &[u8], room: &mut Room) -> 
     };
     if one == other {
         if findings.is_empty() {
-            let note = Some("the same content, compressed in another way".to_owned());
-            findings.push(Finding { note, ..Finding::default() });
+            findings.push(packed_otherwise(Vec::new()));
         }
         return Some(Reading { format, findings });
     }
@@ -51,13 +50,32 @@ pub(super) fn inside(name: &str, part: &str, before: &[u8], after: &[u8], room: 
     findings
 }
 
-/// All that a stream gives; nothing if it is damaged, or larger than there is room for.
+/// All that a stream gives; nothing if it is damaged, or larger than there is room for. What was unpacked
+/// in vain takes room, too.
 fn unpacked(stream: impl Read, room: &mut Room) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     let most = u64::try_from(room.bytes).unwrap_or(u64::MAX);
-    stream.take(most.saturating_add(1)).read_to_end(&mut bytes).ok()?;
-    room.bytes = room.bytes.checked_sub(bytes.len())?;
-    Some(bytes)
+    let ended = stream.take(most.saturating_add(1)).read_to_end(&mut bytes);
+    let left = room.bytes.checked_sub(bytes.len());
+    room.bytes = left.unwrap_or(0);
+    ended.ok().and(left).map(|_| bytes)
+}
+
+/// What a stream gives if it is so many bytes.
+pub(super) fn unpacked_to(size: u64, stream: impl Read, room: &mut Room) -> Option<Vec<u8>> {
+    if size > room.bytes as u64 {
+        return None;
+    }
+    unpacked(stream.take(size + 1), room).filter(|bytes| bytes.len() as u64 == size)
+}
+
+/// That two parts say the same, although their compressed bytes differ.
+pub(super) fn packed_otherwise(place: Vec<String>) -> Finding {
+    Finding {
+        place,
+        note: Some("the same content, compressed in another way".to_owned()),
+        ..Finding::default()
+    }
 }
 
 fn inner_name(name: &str) -> String {
@@ -149,7 +167,11 @@ mod tests {
         let (one, other) = (gzip(&zeros, 0, 9), gzip(&zeros, 1, 9));
         let mut room = Room { depth: 1, bytes: 1 << 18 };
         assert_eq!(read("a.gz", &one, &other, &mut room), None);
-        assert_eq!(read("a.gz", &one[..one.len() / 2], &other, &mut Room::default()), None);
+        assert_eq!(room.bytes, 0, "what was unpacked in vain");
+        let mut room = Room::default();
+        let all = room.bytes;
+        assert_eq!(read("a.gz", &one[..one.len() / 2], &other, &mut room), None);
+        assert!((1 << 18..1 << 20).contains(&(all - room.bytes)), "{}", all - room.bytes);
         // What is inside each other counts together.
         let mut nested = [one, other];
         for _ in 0..6 {

@@ -1,16 +1,21 @@
 //! ELF objects, libraries and programs: which sections differ, which strings in them, and which symbols.
+//! Sections that are compressed (`SHF_COMPRESSED`) are compared by what they hold.
 
+mod packed;
 mod strings;
 mod symbols;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use object::{Object, ObjectSection};
 
+use self::packed::Packed;
 use self::strings::Written;
 use self::symbols::Symbols;
 use super::align::numbered;
-use super::{Finding, Format, MOST, Reading, common, excerpt};
+use super::compressed::packed_otherwise;
+use super::{Finding, Format, MOST, Reading, Room, common, excerpt};
 
 /// So many bytes of a section are shown from the first difference on.
 const SHOWN: usize = 24;
@@ -25,8 +30,9 @@ const DEBUG_STRINGS: [&str; 2] = [".debug_str", ".debug_line_str"];
 const BUILD_ID: &str = ".note.gnu.build-id";
 
 /// Reads files with the magic word of ELF; one finding for each thing that differs in a section.
-pub(super) fn read(_: &str, before: &[u8], after: &[u8]) -> Option<Reading> {
-    let (before, after) = (File::read(before)?, File::read(after)?);
+pub(super) fn read(before: &[u8], after: &[u8], room: &mut Room) -> Option<Reading> {
+    let (mut before, mut after) = (File::read(before)?, File::read(after)?);
+    packed::unpack(&mut before.sections, &mut after.sections, room);
     let mut findings: Vec<Finding> = before
         .header
         .iter()
@@ -46,9 +52,10 @@ pub(super) fn read(_: &str, before: &[u8], after: &[u8]) -> Option<Reading> {
     let ones = numbered(before.sections.iter().map(|section| section.name.as_str()));
     let others = numbered(after.sections.iter().map(|section| section.name.as_str()));
     let mut left: HashMap<_, _> = others.iter().zip(&after.sections).collect();
-    let is_same = |one: &Section, other: &Section| one.size == other.size && one.data == other.data;
+    let holds_same = |one: &Section, other: &Section| one.size == other.size && one.data == other.data;
+    let is_same = |one: &Section, other: &Section| holds_same(one, other) && one.written == other.written;
     let strings_differ = ones.iter().zip(&before.sections).any(|(key, section)| {
-        DEBUG_STRINGS.contains(&key.0) && left.get(key).is_some_and(|other| !is_same(section, other))
+        DEBUG_STRINGS.contains(&key.0) && left.get(key).is_some_and(|other| !holds_same(section, other))
     });
     // If such a string differs in length, all that refer to them do: they are named, and not looked into.
     let mut following = Vec::new();
@@ -56,6 +63,7 @@ pub(super) fn read(_: &str, before: &[u8], after: &[u8]) -> Option<Reading> {
         match left.remove(key) {
             None => findings.push(gone(section, true)),
             Some(other) if is_same(section, other) => {}
+            Some(other) if holds_same(section, other) => findings.push(packed_otherwise(vec![part(section)])),
             Some(_) if strings_differ && refers_to_strings(&section.name) => following.push(key.0),
             // The others are only counted.
             Some(_) if findings.len() >= MOST => findings.push(Finding::default()),
@@ -91,8 +99,12 @@ struct Section<'a> {
     index: usize,
     address: u64,
     size: u64,
-    /// Nothing where only the size is in the file.
-    data: &'a [u8],
+    /// What it holds. Nothing where only the size is in the file.
+    data: Cow<'a, [u8]>,
+    /// The same as it is in the file.
+    written: &'a [u8],
+    /// Nothing once it is unpacked.
+    packed: Option<Packed<'a>>,
 }
 
 impl<'a> File<'a> {
@@ -108,12 +120,15 @@ impl<'a> File<'a> {
             ("flags", format!("{:?}", file.flags())),
         ];
         let section = |section: object::Section<'a, '_>| {
+            let written = section.data().ok()?;
             Some(Section {
                 name: String::from_utf8_lossy(section.name_bytes().ok()?).into_owned(),
                 index: section.index().0,
                 address: section.address(),
                 size: section.size(),
-                data: section.data().ok()?,
+                data: Cow::Borrowed(written),
+                written,
+                packed: Packed::of(&section),
             })
         };
         // A file of which a part cannot be read is damaged.
@@ -142,7 +157,7 @@ fn differing(before: &Section, after: &Section, symbols: &Symbols, names_differ:
             // Behind three sizes and the word `GNU`.
             let digits =
                 |data: &[u8]| data.iter().skip(16).map(|byte| format!("{byte:02x}")).collect::<String>();
-            let (before, after) = (Some(digits(before.data)), Some(digits(after.data)));
+            let (before, after) = (Some(digits(&before.data)), Some(digits(&after.data)));
             return vec![Finding { place, note, before, after }];
         }
         // Told as symbols, and as sections.
@@ -150,16 +165,18 @@ fn differing(before: &Section, after: &Section, symbols: &Symbols, names_differ:
         ".strtab" | ".dynstr" if names_differ => return Vec::new(),
         _ => {}
     }
+    let is_packed = before.packed.is_some() || after.packed.is_some();
     let strings = Written::of(&before.name)
-        .map(|written| strings::compare(&place, written, before.data, after.data))
+        .filter(|_| !is_packed)
+        .map(|written| strings::compare(&place, written, &before.data, &after.data))
         .unwrap_or_default();
     if strings.is_empty() { vec![bytes(place, before, after, symbols)] } else { strings }
 }
 
 /// Sections that differ otherwise: by how much, and what is at the first difference.
 fn bytes(mut place: Vec<String>, before: &Section, after: &Section, symbols: &Symbols) -> Finding {
-    let pairs = || before.data.iter().zip(after.data);
-    let common = common(before.data, after.data);
+    let pairs = || before.data.iter().zip(after.data.iter());
+    let common = common(&before.data, &after.data);
     let note = if before.size == after.size {
         let count = pairs().filter(|(one, other)| one != other).count();
         format!("{count} of {} bytes differ", before.size)
@@ -173,7 +190,7 @@ fn bytes(mut place: Vec<String>, before: &Section, after: &Section, symbols: &Sy
         let digits: Vec<String> = rest.iter().take(SHOWN).map(|byte| format!("{byte:02x}")).collect();
         (!digits.is_empty()).then(|| digits.join(" "))
     };
-    Finding { place, note: Some(note), before: shown(before.data), after: shown(after.data) }
+    Finding { place, note: Some(note), before: shown(&before.data), after: shown(&after.data) }
 }
 
 #[cfg(test)]

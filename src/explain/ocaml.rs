@@ -6,7 +6,7 @@
 //!                                 └─ values without a table ─────► walked in step (walk)
 //! ```
 //!
-//! A file of another version of OCaml, or one that is damaged, has no reader.
+//! Of a file of another version of OCaml only that is told. One that is damaged has no reader.
 
 mod bytecode;
 mod executable;
@@ -20,32 +20,72 @@ mod walk;
 mod words;
 
 use super::{Finding, Format, Reading, common};
-use crate::ocaml::{Content, OcamlError, begin};
+use crate::ocaml::{Content, MAGIC_LENGTH, OcamlError, begin};
 use records::Pair;
 use supply::Supply;
 
 /// Reads two files of one kind.
 pub(super) fn read(_name: &str, before: &[u8], after: &[u8]) -> Option<Reading> {
-    let supply = Supply::new();
-    let mut findings = match (begin(before), begin(after)) {
-        (Ok((one, rest)), Ok((other, other_rest))) if one == other => match one {
-            Content::Interface => interface::compare((before, after), (rest, other_rest), &supply),
-            Content::Unit => bytecode::units(before, after, &supply),
-            Content::Library => bytecode::libraries(before, after, &supply),
-            Content::NativeUnit => native::units(rest, other_rest, &supply),
-            Content::NativeLibrary => native::libraries(rest, other_rest, &supply),
-            Content::Annotations => annotations(rest, other_rest, &supply),
-            Content::Executable => return None,
-        },
+    let (one, other) = (magic_word(before)?, magic_word(after)?);
+    let mut findings = match (begin(one), begin(other)) {
+        (Ok((one, _)), Ok((other, _))) if one == other => contents(one, before, after)?,
         (Ok(_), Ok(_)) => return None,
-        _ => executable::compare(before, after, &supply),
-    }
-    .ok()?;
-    if findings.is_empty() {
+        // Files of one kind, by the letter.
+        _ if one[..MAGIC_LENGTH - 3] == other[..MAGIC_LENGTH - 3] => {
+            return Some(of_other_version(one, other));
+        }
+        _ => return None,
+    };
+    if one != other {
+        findings.insert(0, records::changed(vec![MAGIC_WORD.into()], shown(one), shown(other)));
+    } else if findings.is_empty() {
         let note = Some("the same values, written in another way".to_owned());
         findings.push(Finding { place: vec!["file".into()], note, ..Finding::default() });
     }
     Some(Reading { format: Format::Ocaml, findings })
+}
+
+const MAGIC_WORD: &str = "magic word";
+
+/// With what a compiled file begins, or a program ends.
+fn magic_word(bytes: &[u8]) -> Option<&[u8]> {
+    let is_known = |word: &&[u8]| !matches!(begin(word), Err(OcamlError::Foreign));
+    let first = bytes.get(..MAGIC_LENGTH).filter(is_known);
+    let last = || bytes.last_chunk::<MAGIC_LENGTH>().map(<[u8; MAGIC_LENGTH]>::as_slice);
+    first.or_else(|| last().filter(|word| word.starts_with(b"Caml1999X")).filter(is_known))
+}
+
+/// What can be said of files that are not read, or not both.
+fn of_other_version(one: &[u8], other: &[u8]) -> Reading {
+    let (before, after) = (shown(one), shown(other));
+    let finding = if one == other {
+        let note = format!("`{before}`: a version of OCaml whose files are not read");
+        Finding { place: vec![MAGIC_WORD.into()], note: Some(note), ..Finding::default() }
+    } else {
+        let note = Some("not both are of a version of OCaml whose files are read".to_owned());
+        Finding { place: vec![MAGIC_WORD.into()], note, before: Some(before), after: Some(after) }
+    };
+    Reading { format: Format::Ocaml, findings: vec![finding] }
+}
+
+fn shown(word: &[u8]) -> String {
+    word.escape_ascii().to_string()
+}
+
+/// What differs between two files of a kind that is read.
+fn contents(kind: Content, before: &[u8], after: &[u8]) -> Option<Vec<Finding>> {
+    let supply = Supply::new();
+    let (rest, other_rest) = (before.get(MAGIC_LENGTH..)?, after.get(MAGIC_LENGTH..)?);
+    match kind {
+        Content::Interface => interface::compare((before, after), (rest, other_rest), &supply),
+        Content::Unit => bytecode::units(before, after, &supply),
+        Content::Library => bytecode::libraries(before, after, &supply),
+        Content::NativeUnit => native::units(rest, other_rest, &supply),
+        Content::NativeLibrary => native::libraries(rest, other_rest, &supply),
+        Content::Annotations => annotations(rest, other_rest, &supply),
+        Content::Executable => executable::compare(before, after, &supply),
+    }
+    .ok()
 }
 
 /// What is behind the magic word of typed trees.

@@ -54,12 +54,16 @@ pub struct Audit {
     /// It runs as you do, outside the sandbox.
     #[arg(long, value_name = "DIR")]
     pub diffoscope: Option<PathBuf>,
+    /// How long `diffoscope` may take for each node. Then it is ended, and the audit goes on.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, requires = "diffoscope", value_parser = clap::value_parser!(u64).range(1..))]
+    pub diffoscope_timeout: u64,
     /// Build nothing: say what was built more than once, and whether the same came out, as
     /// `jtwbuild history` does.
     #[arg(
         long,
         conflicts_with_all = [
             "recipes", "locked", "offline", "times", "vary", "no_bisect", "bisect", "jobs", "report", "diffoscope",
+            "diffoscope_timeout",
         ]
     )]
     pub history: bool,

@@ -1,9 +1,8 @@
 //! What diffoscope says of two outputs: a second opinion, for those who have it.
 //!
 //! It runs as the user runs it, without a sandbox, on files that builds have made: so only where he has
-//! asked for it. Of his environment it gets what finds programs. It is ended when its time is over, or
-//! the audit is stopped; the programs that it has started end with their pipes. What it writes stays a
-//! file of its own.
+//! asked for it. Of his environment it gets what finds programs. When its time is over, or the audit is
+//! stopped, it is ended with all the programs that it has started. What it writes stays a file of its own.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -11,6 +10,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use crate::audit::Output;
 use crate::audit::compare::Differing;
@@ -21,9 +23,8 @@ use crate::store::{Store, disk};
 const PROGRAM: &str = "diffoscope";
 /// What it gets of the environment.
 const ENVIRONMENT: [&str; 4] = ["PATH", "HOME", "LD_LIBRARY_PATH", "PYTHONPATH"];
-/// It says its version within this time, and what it thinks of a node within that one.
+/// It says its version within this time.
 const ASK: Duration = Duration::from_secs(60);
-const COMPARE: Duration = Duration::from_secs(600);
 const GLANCE: Duration = Duration::from_millis(20);
 /// Bytes of an output that it is given, and of its report.
 const MAX_SPREAD: u64 = 512 << 20;
@@ -37,15 +38,22 @@ pub(super) struct Diffoscope<'a> {
     pub stop: &'a Stop,
     /// An absolute path.
     directory: PathBuf,
+    /// It says what it thinks of a node within this time.
+    patience: Duration,
 }
 
 impl<'a> Diffoscope<'a> {
     /// Sees whether it can be started, before hours are spent on builds.
-    pub fn new(store: &'a Store, stop: &'a Stop, directory: &Path) -> Result<Self, Trouble> {
+    pub fn new(
+        store: &'a Store,
+        stop: &'a Stop,
+        directory: &Path,
+        patience: Duration,
+    ) -> Result<Self, Trouble> {
         let directory = std::path::absolute(directory).map_err(|error| {
             trouble(format!("`{}` is no place for reports: {error}", directory.display()))
         })?;
-        let diffoscope = Self { store, stop, directory };
+        let diffoscope = Self { store, stop, directory, patience };
         let scratch = diffoscope.scratch()?;
         let asked = diffoscope.run(&scratch, &["--version"], ASK);
         let ended = asked.map_err(|why| trouble(format!("diffoscope cannot be used: {why}")))?;
@@ -73,7 +81,7 @@ impl<'a> Diffoscope<'a> {
         }
         let arguments =
             ["--no-progress", "--exclude-directory-metadata=yes", "--html", "report.html", "before", "after"];
-        let ended = self.run(&scratch, &arguments, COMPARE)?;
+        let ended = self.run(&scratch, &arguments, self.patience)?;
         // 1: there are differences; 0: it sees none, and writes nothing.
         match ended {
             Some(1) => {}
@@ -135,13 +143,18 @@ fn trouble(message: String) -> Trouble {
     Trouble::new(Exit::Environment, "jtwbuild::audit::diffoscope", message, Some(help))
 }
 
-/// One that is killed when nobody waits for it any more.
+/// One that is killed, with the process group that it leads, when nobody waits for it any more.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
+        // If it has ended by itself, its number may be somebody else's by now.
+        if !matches!(self.0.try_wait(), Ok(None)) {
+            return;
+        }
+        if let Ok(leader) = i32::try_from(self.0.id()) {
+            let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
+        }
         let _ = self.0.wait();
     }
 }

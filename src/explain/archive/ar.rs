@@ -62,6 +62,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Archive<'_>> {
             name: String::from_utf8_lossy(name).into_owned(),
             fields: fields(header)?,
             bytes: content,
+            packing: None,
         });
     }
     Some(archive)

@@ -48,7 +48,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Vec<Member<'_>>> {
             });
             fields.push(("extended header", lines.collect::<Vec<_>>().join("\n")));
         }
-        members.push(Member { name, fields, bytes: content });
+        members.push(Member { name, fields, bytes: content, packing: None });
     }
     Some(members)
 }

@@ -1,4 +1,4 @@
-//! Archives as `ar` and `tar` write them, made byte by byte and by the crate.
+//! Archives as `ar`, `tar` and `zip` write them, made byte by byte and by the crate.
 
 use super::*;
 use crate::explain::short;
@@ -49,8 +49,83 @@ fn tar(members: &[(&str, u64, &[u8])]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
+/// A member of an archive as `zip` writes it.
+#[derive(Clone)]
+struct Zipped<'a> {
+    name: &'a str,
+    content: &'a [u8],
+    /// Stored without a level.
+    level: Option<u32>,
+    /// Date and time as DOS has them.
+    time: (u16, u16),
+    mode: u32,
+    /// Extra fields of the header before it.
+    extra: &'a [u8],
+    flags: u16,
+}
+
+const ZIPPED: Zipped = Zipped {
+    name: "a.txt",
+    content: b"one\n",
+    level: Some(6),
+    time: (0x5d7e, 0x1866),
+    mode: 0o100_644,
+    extra: b"",
+    flags: 0,
+};
+
+/// Writes a header, or the entry of the directory: what both have is the same.
+fn zip_header(bytes: &mut Vec<u8>, member: &Zipped, packed: &[u8], extra: &[u8]) {
+    let mut sum = flate2::Crc::new();
+    sum.update(member.content);
+    let method = if member.level.is_some() { 8 } else { 0 };
+    for number in [20, member.flags, method, member.time.1, member.time.0] {
+        bytes.extend(number.to_le_bytes());
+    }
+    for number in [sum.sum(), packed.len().try_into().unwrap(), member.content.len().try_into().unwrap()] {
+        bytes.extend(number.to_le_bytes());
+    }
+    for length in [member.name.len(), extra.len()] {
+        bytes.extend(u16::try_from(length).unwrap().to_le_bytes());
+    }
+}
+
+fn zip(members: &[Zipped], comment: &str) -> Vec<u8> {
+    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+    for member in members {
+        let packed = member.level.map_or(member.content.to_vec(), |level| {
+            let mut writer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(level));
+            std::io::Write::write_all(&mut writer, member.content).unwrap();
+            writer.finish().unwrap()
+        });
+        let at = u32::try_from(bytes.len()).unwrap();
+        bytes.extend(b"PK\x03\x04");
+        zip_header(&mut bytes, member, &packed, member.extra);
+        bytes.extend([member.name.as_bytes(), member.extra, &packed].concat());
+        directory.extend(b"PK\x01\x02\x1e\x03");
+        zip_header(&mut directory, member, &packed, b"");
+        directory.extend([0; 6]);
+        directory.extend((member.mode << 16).to_le_bytes());
+        directory.extend(at.to_le_bytes());
+        directory.extend(member.name.bytes());
+    }
+    let (at, size) = (bytes.len(), directory.len());
+    bytes.extend(directory);
+    bytes.extend(b"PK\x05\x06\0\0\0\0");
+    let count = u16::try_from(members.len()).unwrap().to_le_bytes();
+    bytes.extend([count, count].concat());
+    bytes.extend([size, at].map(|number| u32::try_from(number).unwrap().to_le_bytes()).concat());
+    bytes.extend(u16::try_from(comment.len()).unwrap().to_le_bytes());
+    bytes.extend(comment.bytes());
+    bytes
+}
+
 fn told(before: &[u8], after: &[u8]) -> Vec<String> {
-    let read = if before.starts_with(b"!") { read_ar } else { read_tar };
+    let read = match before {
+        [b'!', ..] => read_ar,
+        [b'P', b'K', ..] => read_zip,
+        _ => read_tar,
+    };
     short(read("x.a", before, after, &mut Room::default()).unwrap().findings)
 }
 
@@ -97,6 +172,121 @@ fn headers_and_contents_of_tar_are_told() {
             format!("member {deep}, byte 1 \\x00\\x01 → \\x00\\x02"),
         ]
     );
+}
+
+#[test]
+fn headers_order_and_contents_of_zip_are_told() {
+    let long = "a line of some length\n".repeat(100);
+    let b = Zipped { name: "d/b.txt", content: long.as_bytes(), ..ZIPPED };
+    let before = zip(&[ZIPPED, b.clone()], "");
+    assert_eq!(told(&before, &zip(&[ZIPPED, b.clone()], "made by me")), ["comment nothing → made by me"]);
+    let later = Zipped { time: (0x5d7e, 0x1867), mode: 0o100_755, content: b"1\n", ..ZIPPED };
+    assert_eq!(
+        told(&before, &zip(&[later, b.clone()], "")),
+        [
+            "member a.txt, mode 100644 → 100755",
+            "member a.txt, modification time 2026-11-30 03:03:12 → 2026-11-30 03:03:14",
+            "member a.txt, line 1 one → 1",
+        ]
+    );
+    assert_eq!(
+        told(&before, &zip(&[b.clone(), ZIPPED], "")),
+        [" [the members are in another order] a.txt d/b.txt → d/b.txt a.txt"]
+    );
+    assert_eq!(
+        told(&before, &zip(&[ZIPPED, Zipped { level: None, ..b.clone() }], "")),
+        ["member d/b.txt, compression deflated → stored"]
+    );
+    assert_eq!(
+        told(&before, &zip(&[ZIPPED, Zipped { level: Some(0), ..b.clone() }], "")),
+        ["member d/b.txt [the same content, compressed in another way] nothing → nothing"]
+    );
+    let c = Zipped { name: "c", ..b };
+    assert_eq!(
+        told(&before, &zip(&[ZIPPED, c], "")),
+        ["member d/b.txt 2200 bytes → nothing", "member c nothing → 2200 bytes"]
+    );
+}
+
+#[test]
+fn extra_fields_of_zip_are_told_in_words_where_they_are_known() {
+    let member = |extra| zip(&[Zipped { extra, ..ZIPPED }], "");
+    let one = member(b"UT\x05\0\x01\x9b\xb3\x2b\x69ux\x0b\0\x01\x04\xe8\x03\0\0\x04\0\0\0\0\xfe\xca\0\0");
+    let other =
+        member(b"UT\x05\0\x01\x9c\xb3\x2b\x69ux\x0b\0\x01\x04\xe9\x03\0\0\x04\x01\0\0\0\xff\xca\x01\0\x07");
+    assert_eq!(
+        told(&one, &other),
+        [
+            "member a.txt, extra fields 0xcafe:  → 0xcaff: 07",
+            "member a.txt, group 0 → 1",
+            "member a.txt, times 1764471707 (2025-11-30 03:01:47 UTC) → 1764471708 (2025-11-30 03:01:48 UTC)",
+            "member a.txt, user 1000 → 1001",
+        ]
+    );
+    // Bytes that no header accounts for.
+    let mut padded = zip(&[ZIPPED], "");
+    padded[4] ^= 1;
+    assert_eq!(
+        told(&zip(&[ZIPPED], ""), &padded),
+        [" [the same members, written in another way] nothing → nothing"]
+    );
+}
+
+#[test]
+fn members_of_zip_are_unpacked_only_if_they_differ_and_there_is_room() {
+    let (zeros, ones) = (vec![0; 1 << 16], vec![1; 1 << 16]);
+    let pair = |same, content| {
+        zip(&[Zipped { content: same, ..ZIPPED }, Zipped { name: "b", content, ..ZIPPED }], "")
+    };
+    let (before, after) = (pair(&zeros, &zeros), pair(&zeros, &ones));
+    let in_room = |bytes| {
+        let mut room = Room { depth: 1, bytes };
+        (short(read_zip("x.zip", &before, &after, &mut room).unwrap().findings), room.bytes)
+    };
+    let (told_of, left) = in_room(1 << 17);
+    assert!(told_of[0].starts_with("member b, byte 0 \\x00"), "{told_of:?}");
+    assert_eq!(left, 0);
+    let cannot = "member b [its content cannot be unpacked] 65536 bytes → 65536 bytes";
+    assert_eq!(in_room((1 << 17) - 1), (vec![cannot.to_owned()], (1 << 16) - 1));
+    // A password, and a sum that is another.
+    let encrypted = zip(&[Zipped { flags: 1, content: b"two\n", ..ZIPPED }], "");
+    assert_eq!(
+        told(&encrypted, &zip(&[Zipped { flags: 1, ..ZIPPED }], "")),
+        ["member a.txt [its content cannot be unpacked] 4 bytes → 4 bytes"]
+    );
+    let mut wrong = zip(&[ZIPPED], "");
+    let entry = wrong.windows(4).position(|four| four == b"PK\x01\x02").unwrap();
+    wrong[entry + 16] ^= 1;
+    assert_eq!(
+        told(&wrong, &zip(&[ZIPPED], "")),
+        ["member a.txt [its content cannot be unpacked] 4 bytes → 4 bytes"]
+    );
+}
+
+#[test]
+fn damaged_zips_are_left_to_others() {
+    let whole = zip(&[ZIPPED, Zipped { name: "b", ..ZIPPED }], "a comment");
+    assert!(zip::read(&whole).is_some());
+    for length in 0..whole.len() {
+        assert!(zip::read(&whole[..length]).is_none(), "cut to {length} bytes");
+    }
+    assert!(zip::read(&zip(&[], "")).is_some_and(|empty| empty.members.is_empty()));
+    assert!(zip::read(b"PK is how this text begins").is_none());
+    // Members that are the same bytes could be more together than the file is.
+    let mut shared = zip(&[ZIPPED, ZIPPED, ZIPPED], "");
+    let entries: Vec<usize> =
+        (0..shared.len()).filter(|at| shared[*at..].starts_with(b"PK\x01\x02")).collect();
+    for entry in entries {
+        shared[entry + 42..entry + 46].copy_from_slice(&[0; 4]);
+    }
+    assert!(zip::read(&shared).is_some(), "three times the same is less than the file");
+    let many = zip(&vec![Zipped { content: &[7; 5000], level: None, ..ZIPPED }; 3], "");
+    let mut shared = many.clone();
+    for at in (0..many.len()).filter(|at| many[*at..].starts_with(b"PK\x01\x02")) {
+        shared[at + 42..at + 46].copy_from_slice(&[0; 4]);
+        shared[at + 20..at + 24].copy_from_slice(&9000_u32.to_le_bytes());
+    }
+    assert!(zip::read(&shared).is_none());
 }
 
 #[test]

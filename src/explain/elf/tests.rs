@@ -3,8 +3,10 @@
 use super::*;
 use crate::explain::short;
 
-/// A section: name, kind (1 data, 2 symbols, 3 strings), address, bytes.
+/// A section: name, kind (1 data, 2 symbols, 3 strings; perhaps [`COMPRESSED`]), address, bytes.
 type Part<'a> = (&'a str, u32, u64, Vec<u8>);
+
+const COMPRESSED: u32 = 1 << 31;
 
 /// An object for 64 bits as assemblers write it; symbols have names, sections, addresses and sizes.
 fn object(parts: &[Part], symbols: &[(&str, u16, u64, u64)]) -> Vec<u8> {
@@ -41,8 +43,8 @@ fn object(parts: &[Part], symbols: &[(&str, u16, u64, u64)]) -> Vec<u8> {
             bytes.push(0);
         }
         headers.extend(u32::try_from(name).unwrap().to_le_bytes());
-        headers.extend(kind.to_le_bytes());
-        headers.extend(2_u64.to_le_bytes());
+        headers.extend((kind & !COMPRESSED).to_le_bytes());
+        headers.extend((if kind & COMPRESSED == 0 { 2_u64 } else { 0x802 }).to_le_bytes());
         headers.extend(address.to_le_bytes());
         headers.extend((bytes.len() as u64).to_le_bytes());
         headers.extend((content.len() as u64).to_le_bytes());
@@ -81,7 +83,7 @@ fn parts(text: &[u8], data: &[u8], id: u8, comment: &str) -> [Part<'static>; 4] 
 const SYMBOLS: [(&str, u16, u64, u64); 2] = [("caml_f", 1, 0, 4), ("caml_g", 1, 4, 4)];
 
 fn told(before: &[u8], after: &[u8]) -> Vec<String> {
-    short(read("x.o", before, after).unwrap().findings)
+    short(read(before, after, &mut Room::default()).unwrap().findings)
 }
 
 #[test]
@@ -128,9 +130,9 @@ fn symbols_are_told_and_not_their_tables() {
 #[test]
 fn damaged_objects_are_left_to_others() {
     let whole = object(&parts(b"12345678", b"", 1, ""), &SYMBOLS);
-    assert!(read("x.o", &whole, &whole[..whole.len() / 2]).is_none());
-    assert!(read("x.o", b"\x7fELF", &whole).is_none());
-    assert!(read("x.o", b"\x7fELF", b"\x7fELG").is_none());
+    assert!(read(&whole, &whole[..whole.len() / 2], &mut Room::default()).is_none());
+    assert!(read(b"\x7fELF", &whole, &mut Room::default()).is_none());
+    assert!(read(b"\x7fELF", b"\x7fELG", &mut Room::default()).is_none());
 }
 
 /// Offsets into a table of strings follow from its strings.
@@ -155,4 +157,75 @@ fn debug_information_that_refers_to_other_strings_is_named_only() {
     );
     let alone = told(&file("/build", 7, 1), &file("/build", 7, 2));
     assert_eq!(alone, ["section .debug_line, byte 0 [1 of 4 bytes differ] 01 00 00 00 → 02 00 00 00"]);
+}
+
+/// What a compressed section has: which method, how long it is unpacked, and the packed bytes.
+fn packed(method: u32, size: usize, bytes: &[u8]) -> Vec<u8> {
+    let mut header = [method, 0].map(u32::to_le_bytes).concat();
+    header.extend([size as u64, 1].map(u64::to_le_bytes).concat());
+    [header, bytes.to_vec()].concat()
+}
+
+fn zlib(content: &[u8], level: u32) -> Vec<u8> {
+    let mut writer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::new(level));
+    std::io::Write::write_all(&mut writer, content).unwrap();
+    packed(1, content.len(), &writer.finish().unwrap())
+}
+
+fn zstd(content: &[u8]) -> Vec<u8> {
+    packed(2, content.len(), &::zstd::bulk::compress(content, 3).unwrap())
+}
+
+fn debug_strings(kind: u32, strings: Vec<u8>) -> Vec<u8> {
+    object(&[(".text", 1, 0, vec![1, 2, 3]), (".debug_str", kind, 0, strings)], &[])
+}
+
+#[test]
+fn compressed_sections_are_compared_by_what_they_hold() {
+    let strings = |name: &str| format!("{}main\0{name}\0", "int\0char\0".repeat(100)).into_bytes();
+    let (one, other) = (strings("/build/a"), strings("/build/b"));
+    let expected = ["section .debug_str, strings [an absolute path] /build/a → /build/b"];
+    for (before, after) in
+        [(zlib(&one, 6), zlib(&other, 6)), (zstd(&one), zstd(&other)), (zstd(&one), zlib(&other, 6))]
+    {
+        assert_eq!(
+            told(&debug_strings(1 | COMPRESSED, before), &debug_strings(1 | COMPRESSED, after)),
+            expected
+        );
+    }
+    let plain = debug_strings(1, one.clone());
+    let by_zlib = debug_strings(1 | COMPRESSED, zlib(&one, 6));
+    assert_eq!(told(&plain, &debug_strings(1 | COMPRESSED, zstd(&other))), expected);
+    for also in
+        [&plain, &debug_strings(1 | COMPRESSED, zlib(&one, 1)), &debug_strings(1 | COMPRESSED, zstd(&one))]
+    {
+        let expected = "section .debug_str [the same content, compressed in another way] nothing → nothing";
+        assert_eq!(told(&by_zlib, also), [expected]);
+    }
+    assert_eq!(told(&by_zlib, &by_zlib), [""; 0]);
+}
+
+#[test]
+fn compressed_sections_that_cannot_be_unpacked_are_compared_by_their_bytes() {
+    let (one, other) = (vec![0; 1 << 16], vec![1; 1 << 16]);
+    let file = |bytes: Vec<u8>| debug_strings(1 | COMPRESSED, bytes);
+    let in_room = |before: Vec<u8>, after: Vec<u8>, bytes: usize| {
+        let mut room = Room { depth: 1, bytes };
+        let told = short(read(&file(before), &file(after), &mut room).unwrap().findings);
+        (told.join("; "), room.bytes)
+    };
+    // Both together need twice as much as one.
+    let (told, left) = in_room(zlib(&one, 6), zlib(&other, 6), 1 << 17);
+    assert!(told.starts_with("section .debug_str, strings "), "{told}");
+    assert_eq!(left, 0);
+    let (told, left) = in_room(zlib(&one, 6), zlib(&other, 6), (1 << 17) - 1);
+    assert!(told.starts_with("section .debug_str, byte "), "{told}");
+    assert_eq!(left, (1 << 16) - 1);
+    for (method, size) in [(1, 1 << 15), (1, 1 << 17), (2, 1 << 16), (3, 1 << 16)] {
+        let mut wrong = zlib(&other, 6);
+        wrong[..4].copy_from_slice(&u32::to_le_bytes(method));
+        wrong[8..16].copy_from_slice(&u64::to_le_bytes(size));
+        let (told, _) = in_room(zlib(&one, 6), wrong, 1 << 20);
+        assert!(told.starts_with("section .debug_str, byte "), "method {method}, {size} bytes: {told}");
+    }
 }

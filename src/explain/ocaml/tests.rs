@@ -1,11 +1,16 @@
-//! Pairs of files that OCaml 5.4.1 wrote, each differing in one known way (tests/fixtures/ocaml/make.sh).
+//! Pairs of files that OCaml 5.4.1 and 5.3.0 wrote, each differing in one known way
+//! (tests/fixtures/ocaml/make.sh).
 
 use super::*;
 use crate::explain::explain;
 
-fn file(variant: &str, name: &str) -> Vec<u8> {
+fn of_version(version: &str, variant: &str, name: &str) -> Vec<u8> {
     let root = env!("CARGO_MANIFEST_DIR");
-    std::fs::read(format!("{root}/tests/fixtures/ocaml/{variant}/{name}")).unwrap()
+    std::fs::read(format!("{root}/tests/fixtures/ocaml/{version}/{variant}/{name}")).unwrap()
+}
+
+fn file(variant: &str, name: &str) -> Vec<u8> {
+    of_version("5.4", variant, name)
 }
 
 /// The findings, one a line: place, what is said, before → after.
@@ -42,6 +47,97 @@ fn a_file_made_in_another_directory_says_which() {
     assert_eq!(compared("shape.cmti", "one", "two"), format!("build directory: {directories}"));
     // Interfaces do not know where they were made.
     assert_eq!(file("one", "shape.cmi"), file("two", "shape.cmi"));
+}
+
+/// All files that are there in two variants, of which `one` is the first: names, and the other variants.
+fn pairs() -> Vec<(String, String)> {
+    let root = format!("{}/tests/fixtures/ocaml/5.4", env!("CARGO_MANIFEST_DIR"));
+    let entries = |path: &str| {
+        let entries = std::fs::read_dir(path).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    let variants = entries(&root).into_iter().filter(|variant| variant != "one");
+    let files = |variant: String| {
+        let names = entries(&format!("{root}/{variant}"));
+        names.into_iter().map(move |name| (name, variant.clone()))
+    };
+    variants.flat_map(files).collect()
+}
+
+/// What is told without what is of the compiler's own making: digests, how it numbers types, how many places
+/// a typed tree has, how long debug information is.
+fn without_numbers(told: &str) -> String {
+    const OWN: [&str; 3] =
+        ["[in all, ", "[number that the compiler gave]", "[only one of them was made with"];
+    let is_digest = |word: &str| word.len() == 32 && word.chars().all(|one| one.is_ascii_hexdigit());
+    let line = |line: &str| {
+        if OWN.iter().any(|own| line.contains(own)) {
+            return line.replace(|one: char| one.is_ascii_digit(), "");
+        }
+        let words = line.split(' ').map(|word| if is_digest(word) { "digest" } else { word });
+        words.collect::<Vec<_>>().join(" ")
+    };
+    told.lines().map(|one| line(one) + "\n").collect()
+}
+
+#[test]
+fn files_of_both_versions_of_the_compiler_differ_in_the_same_ways() {
+    let pairs = pairs();
+    assert!(pairs.len() > 20, "{pairs:?}");
+    for (name, variant) in pairs {
+        let told = |version| {
+            let (one, other) = (of_version(version, "one", &name), of_version(version, &variant, &name));
+            let Some(explanation) = explain(&name, &one, &other) else { return "equal".to_owned() };
+            assert_eq!(explanation.format, Format::Ocaml, "{version}: {name} of {variant}");
+            without_numbers(&told(&explanation.findings))
+        };
+        assert_eq!(told("5.3"), told("5.4"), "{name} of {variant}");
+    }
+}
+
+#[test]
+fn files_of_two_versions_of_the_compiler_are_told_apart_by_their_magic_words() {
+    for (name, letter) in [
+        ("shape.cmi", 'I'),
+        ("shape.cmo", 'O'),
+        ("shapes.cma", 'A'),
+        ("shape.cmx", 'Y'),
+        ("shapes.cmxa", 'Z'),
+    ] {
+        let (one, other) = (of_version("5.3", "one", name), of_version("5.4", "one", name));
+        let words = format!("magic word: Caml1999{letter}035 → Caml1999{letter}036\n");
+        let told = told(&explain(name, &one, &other).unwrap().findings);
+        assert!(told.starts_with(&words), "{told}");
+    }
+    let (one, other) = (of_version("5.3", "one", "program"), of_version("5.4", "one", "program"));
+    let told = told(&explain("program", &one, &other).unwrap().findings);
+    assert!(told.starts_with("magic word: Caml1999X035 → Caml1999X036\n"), "{told}");
+}
+
+#[test]
+fn versions_that_are_not_read_are_told_as_that() {
+    let of_version = |name: &str, number: &[u8; 3]| {
+        let mut bytes = file("one", name);
+        let at = if name == "program" { bytes.len() - 3 } else { MAGIC_LENGTH - 3 };
+        bytes[at..at + 3].copy_from_slice(number);
+        bytes
+    };
+    for (name, letter) in [("shape.cmi", 'I'), ("shape.cmt", 'T'), ("shapes.cma", 'A'), ("program", 'X')] {
+        let (one, mut later) = (file("one", name), of_version(name, b"099"));
+        let expected = format!(
+            "magic word [not both are of a version of OCaml whose files are read]: \
+             Caml1999{letter}036 → Caml1999{letter}099\n"
+        );
+        assert_eq!(told(&explain(name, &one, &later).unwrap().findings), expected);
+        let another = later.clone();
+        later[20] ^= 1;
+        let expected =
+            format!("magic word [`Caml1999{letter}099`: a version of OCaml whose files are not read]\n");
+        assert_eq!(told(&explain(name, &another, &later).unwrap().findings), expected);
+    }
+    // Another kind of file is another thing altogether.
+    let (one, later) = (file("one", "shape.cmo"), of_version("shape.cmi", b"099"));
+    assert_eq!(explain("x", &one, &later).unwrap().format, Format::Bytes);
 }
 
 #[test]
@@ -186,9 +282,6 @@ fn files_that_are_not_known_are_compared_by_their_bytes() {
     let (one, other) = (file("one", "shape.cmo"), file("force", "shape.cmo"));
     assert_eq!(format(&one, &other), Format::Ocaml);
     assert_eq!(format(&one, &file("one", "shape.cmi")), Format::Bytes);
-    let mut later = other.clone();
-    later[9..12].copy_from_slice(b"099");
-    assert_eq!(format(&one, &later), Format::Bytes);
     for cut in [0, 5, 12, 14, 16, 100, other.len() - 1] {
         assert_eq!(format(&one, &other[..cut]), Format::Bytes, "cut to {cut} bytes");
     }

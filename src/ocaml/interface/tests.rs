@@ -101,6 +101,28 @@ fn everything_that_an_interface_can_hold_is_read_and_printed_as_the_compiler_pri
 }
 
 #[test]
+fn interfaces_of_the_earlier_version_are_told_alike() {
+    // Components of tuples have no labels there.
+    let told = |interface: &Interface| -> Vec<(Kind, String, String)> {
+        let text = |item: &Item| item.text.replace("x:int * y:string -> unit", "int * string -> unit");
+        interface.items.iter().map(|item| (item.kind, item.path.clone(), text(item))).collect()
+    };
+    for version in ["before", "after"] {
+        let earlier = fixture(&format!("5.3/{version}"));
+        assert!(earlier.starts_with(b"Caml1999I035"));
+        let (earlier, later) =
+            (Interface::read(&earlier).unwrap(), Interface::read(&fixture(version)).unwrap());
+        assert_eq!(told(&earlier), told(&later));
+        assert_ne!(earlier.items, later.items, "the tuple");
+        assert_eq!((&earlier.name, &earlier.flags), (&later.name, &later.flags));
+        let names = |interface: &Interface| -> Vec<String> {
+            interface.imports.iter().map(|(name, _)| name.clone()).collect()
+        };
+        assert_eq!(names(&earlier), names(&later));
+    }
+}
+
+#[test]
 fn every_kind_of_item_is_told_by_its_kind() {
     let read = Interface::read(&fixture("before")).unwrap();
     let kind = |path: &str| read.items.iter().find(|item| item.path == path).unwrap().kind;

@@ -55,7 +55,53 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("a.tar", archive),
         ("a.a", library),
         ("a.so", object()),
+        ("a.zip", zip(script)),
+        ("b.so", compressed_object()),
     ]
+}
+
+/// An archive with a member that is stored and one that is deflated.
+fn zip(script: &[u8]) -> Vec<u8> {
+    let mut deflated = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(6));
+    deflated.write_all(script).unwrap();
+    let deflated = deflated.finish().unwrap();
+    let extra = b"UT\x05\0\x01\x9b\xb3\x2b\x69ux\x0b\0\x01\x04\xe8\x03\0\0\x04\0\0\0\0";
+    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+    for (name, method, packed) in [("a.js", 0_u16, script), ("b/c.js", 8, &deflated)] {
+        let mut sum = flate2::Crc::new();
+        sum.update(script);
+        let mut common = [20_u16, 0, method, 0x1866, 0x5d7e].map(u16::to_le_bytes).concat();
+        common.extend(sum.sum().to_le_bytes());
+        common.extend(
+            [packed.len(), script.len()].map(|size| u32::try_from(size).unwrap().to_le_bytes()).concat(),
+        );
+        common.extend(
+            [name.len(), extra.len()].map(|size| u16::try_from(size).unwrap().to_le_bytes()).concat(),
+        );
+        directory.extend([b"PK\x01\x02\x1e\x03".as_slice(), &common, &[0; 10]].concat());
+        directory.extend(u32::try_from(bytes.len()).unwrap().to_le_bytes());
+        directory.extend([name.as_bytes(), extra].concat());
+        bytes.extend([b"PK\x03\x04", common.as_slice(), name.as_bytes(), extra, packed].concat());
+    }
+    let places = [directory.len(), bytes.len()].map(|place| u32::try_from(place).unwrap().to_le_bytes());
+    bytes.extend(directory);
+    bytes.extend([b"PK\x05\x06\0\0\0\0\x02\0\x02\0".as_slice(), &places.concat(), &[0; 2]].concat());
+    bytes
+}
+
+/// The same object, whose section of strings is compressed.
+fn compressed_object() -> Vec<u8> {
+    let mut bytes = object();
+    let mut packed = [2_u32, 0].map(u32::to_le_bytes).concat();
+    packed.extend([16_u64, 1].map(u64::to_le_bytes).concat());
+    packed.extend(zstd::bulk::compress(&bytes[96..112], 3).unwrap());
+    // The second of the headers at byte 160: flags, and where its bytes are.
+    let (at, size) = (bytes.len() as u64, packed.len() as u64);
+    for (field, value) in [(8, 0x802), (24, at), (32, size)] {
+        bytes[160 + 64 + field..][..8].copy_from_slice(&value.to_le_bytes());
+    }
+    bytes.extend(packed);
+    bytes
 }
 
 /// The smallest object with a section of text, one of strings, and a symbol.
@@ -103,6 +149,8 @@ fn explanations() {
         Format::Tar,
         Format::Archive,
         Format::Elf,
+        Format::Zip,
+        Format::Elf,
     ];
     for ((name, bytes), format) in seeds.iter().zip(expected) {
         let mut other = bytes.clone();
@@ -112,7 +160,12 @@ fn explanations() {
             Format::Brotli => continue,
             Format::Json => other = b"{}".to_vec(),
             Format::Tar => other = bytes[1024..].to_vec(),
-            Format::Elf => other[100] ^= 1,
+            Format::Elf => other[if *name == "a.so" { 100 } else { bytes.len() - 1 }] ^= 1,
+            // The time in an entry of the directory.
+            Format::Zip => {
+                let entry = other.windows(4).position(|four| four == b"PK\x01\x02").unwrap();
+                other[entry + 12] ^= 1;
+            }
             _ => *other.last_mut().unwrap() ^= 1,
         }
         assert_eq!(explain(name, bytes, &other).unwrap().format, format, "{name}");
@@ -126,6 +179,12 @@ fn explanations() {
             b"`\n",
             b"\x7fELF",
             b"ustar",
+            b"PK\x03\x04",
+            b"PK\x01\x02",
+            b"PK\x05\x06",
+            b"UT\x05\0",
+            b"ux\x0b\0",
+            b"\x28\xb5\x2f\xfd",
             b"\x1f\x8b\x08",
             b"${",
             b"*/",

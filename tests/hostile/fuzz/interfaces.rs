@@ -64,19 +64,22 @@ fn compiled_interfaces() {
 #[test]
 fn compiled_files() {
     let root = env!("CARGO_MANIFEST_DIR");
-    let fixture = |name: &str| std::fs::read(format!("{root}/tests/fixtures/ocaml/{name}")).unwrap();
-    let seeds: Vec<Vec<u8>> = [
-        "one/shape.cmi",
-        "one/shape.cmo",
-        "one/shape.cmt",
-        "one/shape.cmti",
-        "one/shape.cmx",
-        "one/shapes.cma",
-        "one/shapes.cmxa",
-        "one/program",
-    ]
-    .map(fixture)
-    .to_vec();
+    let fixture = |version: &str, name: &str| {
+        std::fs::read(format!("{root}/tests/fixtures/ocaml/{version}/one/{name}")).unwrap()
+    };
+    // Those of 5.3 are compressed.
+    let versions = ["5.4", "5.3"].into_iter();
+    let names = [
+        "shape.cmi",
+        "shape.cmo",
+        "shape.cmt",
+        "shape.cmti",
+        "shape.cmx",
+        "shapes.cma",
+        "shapes.cmxa",
+        "program",
+    ];
+    let seeds: Vec<Vec<u8>> = versions.flat_map(|version| names.map(|name| fixture(version, name))).collect();
     let before = seeds.clone();
     fuzz(Target {
         name: "compiled",
