@@ -21,6 +21,7 @@ pub mod findlib;
 pub mod inspect;
 pub mod install;
 pub mod jtw;
+pub mod legible;
 pub mod lock;
 pub mod look;
 pub mod memo;

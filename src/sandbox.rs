@@ -60,6 +60,7 @@ use self::spawner::Spawner;
 pub use self::support::Check;
 use self::top::Top;
 use self::watch::{Followed, Watch};
+use crate::legible;
 use crate::outcome::Failure;
 use crate::request::{Capture, Command, Layer, Mount, Request, Usage};
 use crate::store::staging::Staging;
@@ -464,7 +465,7 @@ fn looks_out_of_memory(end: End, followed: &Followed, memory: u64) -> bool {
 fn command_failed(command: &Command, end: End) -> Failure {
     let whole = command.argv.join(" ");
     let first_line = whole.lines().next().unwrap_or_default();
-    let mut shown: String = first_line.chars().take(SHOWN).flat_map(plain).collect();
+    let mut shown = legible::line(&first_line.chars().take(SHOWN).collect::<String>());
     if first_line.chars().nth(SHOWN).is_some() || whole.trim_end() != first_line.trim_end() {
         shown.push_str(" …");
     }
@@ -472,13 +473,6 @@ fn command_failed(command: &Command, end: End) -> Failure {
         End::Status(status) => Failure::BuilderExit { command: shown, status },
         End::Signal(signal) => Failure::BuilderSignal { command: shown, signal },
     }
-}
-
-/// The character, or how it is written where it would move a terminal's cursor.
-fn plain(character: char) -> impl Iterator<Item = char> {
-    let escaped = character.is_control().then(|| character.escape_default());
-    let itself = escaped.is_none().then_some(character);
-    escaped.into_iter().flatten().chain(itself)
 }
 
 /// The path for the spawner, whose working directory is another.

@@ -24,6 +24,7 @@ use std::path::{Path, PathBuf};
 /// - only the command line (`cli`) knows everything, and nobody knows the command line.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("bytes", &[]),
+    ("legible", &[]),
     ("look", &["bytes"]),
     ("diagnostic", &[]),
     ("toml_reader", &["diagnostic"]),
@@ -34,7 +35,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("effects", &[]),
     ("moment", &[]),
     ("ocaml", &[]),
-    ("explain", &["moment", "ocaml"]),
+    ("explain", &["legible", "moment", "ocaml"]),
     ("store::key", &[]),
     ("store::tree", &[]),
     ("findlib", &["store::tree"]),
@@ -104,10 +105,22 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("memo", &["bytes", "look", "source", "store", "store::tree", "derivation", "plan"]),
-    ("fetch", &["bytes", "diagnostic", "source", "version", "outcome", "store"]),
+    ("fetch", &["bytes", "legible", "diagnostic", "source", "version", "outcome", "store"]),
     (
         "repository",
-        &["bytes", "diagnostic", "name", "version", "source", "outcome", "package", "opam", "store", "fetch"],
+        &[
+            "bytes",
+            "legible",
+            "diagnostic",
+            "name",
+            "version",
+            "source",
+            "outcome",
+            "package",
+            "opam",
+            "store",
+            "fetch",
+        ],
     ),
     (
         "releases",
@@ -128,7 +141,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("proof", &["request", "derivation", "plan", "store", "store::tree"]),
-    ("sandbox", &["request", "outcome", "store"]),
+    ("sandbox", &["legible", "request", "outcome", "store"]),
     ("realise", &["source", "request", "outcome", "derivation", "plan", "store"]),
     ("jtw", &["effects", "findlib", "install", "name", "version", "source", "outcome", "plan", "store"]),
     ("compress", &["store", "store::tree"]),
@@ -152,6 +165,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "inspect",
         &[
+            "legible",
             "ocaml",
             "explain",
             "source",
@@ -165,7 +179,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "compress",
         ],
     ),
-    ("audit", &["outcome", "explain", "derivation", "store", "realise", "inspect"]),
+    ("audit", &["legible", "outcome", "explain", "derivation", "store", "realise", "inspect"]),
     (
         "builder",
         &[
@@ -195,6 +209,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "legible",
             "moment",
             "explain",
             "toml_reader",

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::derivation::Action;
+use crate::legible;
 use crate::opam::syntax::OpamFile;
 use crate::request::{Command, Mount, Request};
 
@@ -118,12 +119,12 @@ impl RunView {
     pub fn commands_text(&self, indent: &str) -> String {
         let mut text = String::new();
         for (at, command) in self.commands.iter().enumerate() {
-            let shell = plain(&command.shell).replace('\n', &format!("\n{indent}  "));
+            let shell = legible::lines(&command.shell).replace('\n', &format!("\n{indent}  "));
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{indent}command {}  in {}: {shell}", at + 1, command.cwd);
         }
         for (name, value) in &self.opam {
-            let _ = writeln!(text, "{indent}{name} of its opam file: {}", plain(value));
+            let _ = writeln!(text, "{indent}{name} of its opam file: {}", legible::lines(value));
         }
         text
     }
@@ -147,20 +148,10 @@ impl RunView {
     /// The environment, one variable a line.
     pub fn environment_text(&self, indent: &str) -> String {
         let line = |(name, value): (&String, &String)| {
-            format!("{indent}variable   {name}={}\n", plain(&quoted(value)))
+            format!("{indent}variable   {name}={}\n", legible::lines(&quoted(value)))
         };
         self.environment.iter().map(line).collect()
     }
-}
-
-/// The text without characters that would move a terminal's cursor, but for the ends of lines.
-fn plain(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\n' | '\t' => c.to_string(),
-        c if c.is_control() => c.escape_default().to_string(),
-        c => c.to_string(),
-    };
-    text.chars().map(shown).collect()
 }
 
 /// A command line that a shell reads as these words.

@@ -1,5 +1,7 @@
 //! What is shown of two texts that differ: the part around the first difference, fit for a terminal.
 
+use crate::legible;
+
 /// So many characters of a statement or value are shown.
 pub(super) const STATEMENT: usize = 300;
 
@@ -35,17 +37,7 @@ fn around(text: &str, at: usize, longest: usize) -> String {
     if start > 0 {
         shown.push('…');
     }
-    for character in rest[..end].chars() {
-        // Neither colours nor the direction of the terminal are changed by what strangers wrote.
-        let is_harmless = matches!(character, '\n' | '\t')
-            || !(character.is_control()
-                || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'));
-        if is_harmless {
-            shown.push(character);
-        } else {
-            shown.extend(character.escape_default());
-        }
-    }
+    shown.push_str(&legible::lines(&rest[..end]));
     if end < rest.len() {
         shown.push('…');
     }

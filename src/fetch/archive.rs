@@ -17,6 +17,7 @@ use thiserror::Error;
 
 use self::tar::{Kind, Members};
 use super::machine;
+use crate::legible;
 use crate::outcome::Failure;
 use crate::store::StoreError;
 use crate::store::staging::Staging;
@@ -316,14 +317,7 @@ fn implied(tree: &Tree, path: &RelPath) -> u64 {
 
 /// A hostile name as messages show it: its beginning, without control characters.
 fn shown(name: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&name[..name.len().min(SHOWN)]);
-    let mut shown: String = text
-        .chars()
-        .flat_map(|one| {
-            let escaped = one.is_control().then(|| one.escape_default());
-            escaped.into_iter().flatten().chain((!one.is_control()).then_some(one))
-        })
-        .collect();
+    let mut shown = legible::line(&String::from_utf8_lossy(&name[..name.len().min(SHOWN)]));
     if name.len() > SHOWN {
         shown.push('…');
     }

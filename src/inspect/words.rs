@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::document::FieldChange;
 use super::trees::{Change, Difference, changed_lines};
 use super::why::Why;
+use crate::legible;
 use crate::store::tree::TreeHash;
 
 /// A value is shown with at most so many characters.
@@ -76,7 +77,7 @@ fn other(why: &Why, most: usize) -> Option<String> {
 /// `worker.ml (3 lines), new.ml (new) and 2 more`.
 fn told_files(files: &[Difference], most: usize) -> String {
     let one = |difference: &Difference| {
-        let path = on_one_line(difference.path.to_string().chars());
+        let path = legible::line(&difference.path.to_string());
         match &difference.change {
             Change::Added { .. } => format!("{path} (new)"),
             Change::Removed { .. } => format!("{path} (gone)"),
@@ -285,18 +286,8 @@ fn shown(value: &Value) -> String {
 
 /// In backquotes, on one line, and cut off.
 fn quoted(text: &str) -> String {
-    let line = on_one_line(text.chars().take(SHOWN));
+    let line = legible::line(&text.chars().take(SHOWN).collect::<String>());
     if text.chars().nth(SHOWN).is_some() { format!("`{line} …`") } else { format!("`{line}`") }
-}
-
-/// The characters, those that would move a terminal's cursor as they are written in programs.
-fn on_one_line(text: impl Iterator<Item = char>) -> String {
-    let plain = text.flat_map(|c| {
-        let escaped = c.is_control().then(|| c.escape_default());
-        let itself = escaped.is_none().then_some(c);
-        escaped.into_iter().flatten().chain(itself)
-    });
-    plain.collect()
 }
 
 #[cfg(test)]

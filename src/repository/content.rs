@@ -1,6 +1,7 @@
 //! What a repository holds that matters, whatever it was read from: opam files, the files beside them
 //! in `files/`, and `repo`.
 
+use crate::legible::is_hidden;
 use crate::name::PackageName;
 use crate::store::tree::Name;
 use crate::version::Version;
@@ -127,10 +128,7 @@ fn harmless(name: &str) -> Result<(), Oddity> {
         Err(Oddity::Refused("this name leads elsewhere"))
     } else if name.starts_with('-') {
         Err(Oddity::Refused("this name looks like an option"))
-    } else if name
-        .chars()
-        .any(|one| one.is_control() || matches!(one, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
-    {
+    } else if name.chars().any(is_hidden) {
         Err(Oddity::Refused("this name holds control characters"))
     } else {
         Ok(())

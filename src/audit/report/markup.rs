@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Write};
 
+use crate::legible::is_hidden;
+
 /// Attributes of an element, in order.
 pub(super) type Attributes<'a> = &'a [(&'static str, &'a dyn Display)];
 
@@ -72,13 +74,6 @@ impl Write for Escaped<'_> {
         }
         Ok(())
     }
-}
-
-/// Whether a character is a control character, has no width, or changes the direction of what follows.
-fn is_hidden(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// A number with its thousands apart: `1,234,567`.

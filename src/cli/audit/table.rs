@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use super::Line;
 use crate::audit::compare::Differing;
 use crate::audit::judge::{Judgement, Verdict};
-use crate::cli::explanation::{self, Told, escaped};
+use crate::cli::explanation::{self, Told};
 use crate::cli::{render, summary};
 use crate::inspect::trees::Change;
+use crate::legible;
 
 /// Of one node, so many differing files are listed.
 const FILES: usize = 5;
@@ -59,7 +60,7 @@ pub(super) fn text(lines: &[Line]) -> String {
 }
 
 fn file(differing: &Differing) -> String {
-    let path = escaped(&differing.difference.path.to_string());
+    let path = legible::line(&differing.difference.path.to_string());
     let what = match &differing.difference.change {
         Change::Added { .. } => "is only in the later build",
         Change::Removed { .. } => "is only in the earlier build",

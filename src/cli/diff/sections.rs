@@ -1,6 +1,6 @@
 //! A report → sections with rows, whatever they are printed as, and the verdict in one line.
 
-use crate::cli::explanation::{self, Told, escaped};
+use crate::cli::explanation::{self, Told};
 use crate::cli::render::bytes;
 use crate::inspect::contents::{ContentDifference, FileDifference};
 use crate::inspect::explained;
@@ -9,6 +9,7 @@ use crate::inspect::pins::{PackageSide, Pair, Sides};
 use crate::inspect::report::Report;
 use crate::inspect::sites::Worker;
 use crate::inspect::trees::{Change, Difference, Entry, Totals};
+use crate::legible;
 
 use crate::store::tree::BlobHash;
 
@@ -72,7 +73,7 @@ pub(super) struct Row {
 impl Row {
     fn new(mark: Mark, name: impl Into<String>, what: impl Into<String>) -> Self {
         // Much of it is what strangers called their files, packages and versions.
-        Self { mark, name: escaped(&name.into()), what: escaped(&what.into()), code: Vec::new() }
+        Self { mark, name: legible::line(&name.into()), what: legible::line(&what.into()), code: Vec::new() }
     }
 }
 
@@ -341,8 +342,8 @@ fn changed(module: &str, item: &ItemChange) -> Row {
     let with =
         if item.with > 0 { format!("(with {})", counted(item.with, "item", "items")) } else { String::new() };
     let mut row = Row::new(mark, format!("{module}.{}", item.path), with);
-    row.code.extend(item.before.iter().map(|text| Told::Side('-', escaped(text))));
-    row.code.extend(item.after.iter().map(|text| Told::Side('+', escaped(text))));
+    row.code.extend(item.before.iter().map(|text| Told::Side('-', legible::line(text))));
+    row.code.extend(item.after.iter().map(|text| Told::Side('+', legible::line(text))));
     row
 }
 
@@ -437,7 +438,7 @@ pub(super) fn verdict(report: &Report) -> String {
         totals.add(&content.interface_totals);
     }
     told.extend(Some(short_interfaces(&totals)).filter(|text| !text.is_empty()));
-    escaped(&told.join("; "))
+    legible::line(&told.join("; "))
 }
 
 fn package_short(package: &Sides<PackageSide>) -> Row {
