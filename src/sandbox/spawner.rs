@@ -12,12 +12,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid};
 
 use super::message::{Event, receive_raw, send};
 use super::network::Networks;
-use super::{filter, init, namespaces};
+use super::{filter, init, namespaces, wait};
 
 /// The descriptors with which a sandbox is started: its end of the control socket, what takes its
 /// standard output and error, and the directory of its control group.
@@ -63,7 +62,7 @@ impl Spawner {
 impl Drop for Spawner {
     fn drop(&mut self) {
         self.socket = None;
-        let _ = waitpid(self.process, None);
+        let _ = nix::sys::wait::waitpid(self.process, None);
     }
 }
 
@@ -137,13 +136,8 @@ fn answer(socket: &OwnedFd, children: &SignalFd) -> nix::Result<()> {
 }
 
 fn reap(networks: &mut Networks) {
-    while let Ok(status) = waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
-        if status == WaitStatus::StillAlive {
-            return;
-        }
-        if let Some(process) = status.pid() {
-            networks.give_back(process);
-        }
+    while let Some((process, _)) = wait::any_child(true) {
+        networks.give_back(process);
     }
 }
 
