@@ -215,15 +215,20 @@ fn outcomes(report: &Report) -> Vec<Row> {
     told.into_iter().flatten().collect()
 }
 
+/// ` of build/fmt.0.9.0`, for titles; nothing where there is one content only.
+fn whose(content: &ContentDifference) -> String {
+    if content.of.is_empty() { String::new() } else { format!(" of {}", content.of) }
+}
+
 fn files(content: &ContentDifference) -> Section {
-    let of = if content.of.is_empty() { String::new() } else { format!(" of {}", content.of) };
+    let of = whose(content);
     let title = format!("files{of}: {}", told_totals(&content.totals));
     Section::new(title, content.files.iter().map(|file| self::file(&file.difference)).collect())
 }
 
 /// What differs inside files: what goes into a site first.
 fn inside(content: &ContentDifference) -> Section {
-    let of = if content.of.is_empty() { String::new() } else { format!(" of {}", content.of) };
+    let of = whose(content);
     let mut told: Vec<&FileDifference> =
         content.files.iter().filter(|file| file.explanation.is_some()).collect();
     told.sort_by_key(|file| file.published == Some(false));
@@ -304,7 +309,7 @@ fn entry(entry: &Entry) -> String {
 }
 
 fn interfaces(content: &ContentDifference) -> Section {
-    let of = if content.of.is_empty() { String::new() } else { format!(" of {}", content.of) };
+    let of = whose(content);
     let mut rows = Vec::new();
     let mut same = 0;
     for module in &content.interfaces {
